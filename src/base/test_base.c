@@ -3,6 +3,7 @@
  */
 #include "base/calendar.h"
 #include "base/codec.h"
+#include "base/email.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -215,6 +216,31 @@ static void utf8_is_checked(void **state)
     assert_false(utf8_is_line(STR("a\xe2\x80\xae""b")));
 }
 
+static void mya_04_addresses_are_compared_as_people_do(void **state)
+{
+    struct arena *a = *state;
+    struct email e;
+    static const struct {
+        const char *typed, *shown, *wire, *same;
+    } good[] = {
+        {" Anna.Lind@Example.COM ", "Anna.Lind@example.com", "Anna.Lind@example.com", "anna.lind@example.com"},
+        {"a+b@x.se", "a+b@x.se", "a+b@x.se", "a+b@x.se"},
+        {"info@r\xc3\xa4ksm\xc3\xb6rg\xc3\xa5s.se", "info@r\xc3\xa4ksm\xc3\xb6rg\xc3\xa5s.se",
+         "info@xn--rksmrgs-5wao1o.se", "info@xn--rksmrgs-5wao1o.se"},
+    };
+    for (size_t i = 0; i < COUNT(good); i++) {
+        assert_int_equal(email_parse(a, str_from(good[i].typed), &e), OK);
+        assert_str(e.shown, good[i].shown);
+        assert_str(e.wire, good[i].wire);
+        assert_str(e.same, good[i].same);
+    }
+    static const char *const bad[] = {"", "@", "a@", "@b.se", "a@b", "a b@c.se", "a@b..se", "a@-b.se", ".a@b.se",
+                                      "a..b@c.se", "a@b.se\r\nBcc: x@y.se", "\"a b\"@c.se", "a@[127.0.0.1]",
+                                      "a@1.2.3.4", "<a@b.se>", "a@b.se,c@d.se", "a@b_c.se", "\xff@b.se"};
+    for (size_t i = 0; i < COUNT(bad); i++)
+        assert_int_equal(email_parse(a, str_from(bad[i]), &e), ERR_INPUT);
+}
+
 static void yaml_knows_its_lines(void **state)
 {
     struct arena *a = *state;
@@ -343,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ids_from_outside_are_checked, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(codecs_round_trip_and_refuse, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(utf8_is_checked, arena_up, arena_down),
+        cmocka_unit_test_setup_teardown(mya_04_addresses_are_compared_as_people_do, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(yaml_knows_its_lines, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(files_are_replaced_whole_and_shredded, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(log_lines_are_json, arena_up, arena_down),

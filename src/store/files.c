@@ -85,7 +85,7 @@ static void dir_done(DIR **d)
 }
 
 static enum err walk_folder(const char *dir, enum err (*each)(id name, void *arg), void *arg,
-                            moment now, struct fault *f)
+                            moment before, struct fault *f)
 {
     CLEANUP(dir_done) DIR *d = opendir(dir);
     if (d == NULL)
@@ -94,17 +94,19 @@ static enum err walk_folder(const char *dir, enum err (*each)(id name, void *arg
         str name = str_from(entry->d_name);
         id file;
         struct stat st;
+        if (fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+            (moment)st.st_mtim.tv_sec * MOMENT_SECOND >= before)
+            continue;
         if (id_parse(name, &file) == OK)
             TRY(each(file, arg));
-        else if (str_ends(name, STR(PART)) && fstatat(dirfd(d), entry->d_name, &st, 0) == 0 &&
-                 (moment)st.st_mtim.tv_sec * MOMENT_SECOND < now - MOMENT_DAY)
+        else if (str_ends(name, STR(PART)))
             unlinkat(dirfd(d), entry->d_name, 0);
     }
     return OK;
 }
 
 enum err files_walk(const struct files *s, enum err (*each)(id name, void *arg), void *arg,
-                    moment now, struct fault *f)
+                    moment before, struct fault *f)
 {
     CLEANUP(dir_done) DIR *d = opendir(s->dir);
     if (d == NULL && errno == ENOENT)
@@ -117,7 +119,7 @@ enum err files_walk(const struct files *s, enum err (*each)(id name, void *arg),
             continue;
         int n = snprintf(dir, sizeof dir, "%s/%s", s->dir, entry->d_name);
         if (n > 0 && n < PATH_BYTES)
-            TRY(walk_folder(dir, each, arg, now, f));
+            TRY(walk_folder(dir, each, arg, before, f));
     }
     return OK;
 }

@@ -28,9 +28,10 @@ CHECKED enum err files_open(const struct files *s, id name, int *fd, struct faul
 /* Removing what is not there is fine. */
 CHECKED enum err files_remove(const struct files *s, id name, struct fault *f);
 
-/* Calls `each` for every file that is kept, and removes temporary ones older than a day (what a
- * crash left). `each` may remove the file that it was called for. */
+/* Calls `each` for every file that was kept before `before`, and removes temporary ones that a
+ * crash left before it. `each` may remove the file that it was called for. A file is named by a row
+ * soon after it was kept, so `before` should leave it a day. */
 CHECKED enum err files_walk(const struct files *s, enum err (*each)(id name, void *arg), void *arg,
-                            moment now, struct fault *f);
+                            moment before, struct fault *f);
 
 #endif

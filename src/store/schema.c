@@ -71,7 +71,7 @@ static str create_table(const struct table *t, enum db_kind kind, struct arena *
     buf_text(&b, "PRIMARY KEY (");
     put_names(&b, t->key, t->n_key);
     buf_char(&b, ')');
-    if (t->kind == TABLE_TENANT)
+    if (t->foreign)
         buf_fmt(&b, ", FOREIGN KEY (%.*s) REFERENCES %.*s(id) ON DELETE CASCADE",
                 STR_FMT(t->subject), STR_FMT(t->subject));
     buf_char(&b, ')');
@@ -353,7 +353,7 @@ str schema_citus(const struct schema *schema, struct arena *a)
                 continue;
             if (t->kind == TABLE_REFERENCE)
                 buf_fmt(&b, "SELECT create_reference_table('%.*s');\n", STR_FMT(t->name));
-            else if (t->kind == TABLE_TENANT)
+            else if (t->foreign)
                 buf_fmt(&b,
                         "SELECT create_distributed_table('%.*s', '%.*s', colocate_with => '%.*s');\n",
                         STR_FMT(t->name), STR_FMT(t->subject), STR_FMT(t->subject));

@@ -47,7 +47,8 @@ struct index {
 struct table {
     str name;
     enum table_kind kind;
-    str subject; /* the table of its subject, and the column that names it; empty: of nobody */
+    str subject;  /* the column that names its subject; empty: of nobody */
+    bool foreign; /* that column is a foreign key to the table of the same name */
     struct column *columns;
     size_t n_columns;
     str *key; /* the primary key's columns */

@@ -310,18 +310,40 @@ enum err vault_subject_key(struct vault *v, id subject, struct key *out, struct 
     return OK;
 }
 
+struct subjects {
+    const id *list;
+    size_t n;
+};
+
+/* In groups, so that a thousand keys do not take a thousand round trips. */
 static enum err forget(struct tx *tx, void *arg)
 {
-    struct query *q = SQL(tx, "DELETE FROM subject_key WHERE subject = $1");
-    bind_id(q, *(id *)arg);
-    return query_run(q);
+    enum { GROUP = 8 };
+    const struct subjects *s = arg;
+    for (size_t from = 0; from < s->n; from += GROUP) {
+        size_t n = MIN_OF(s->n - from, (size_t)GROUP);
+        struct query *q = SQL(tx, "DELETE FROM subject_key WHERE subject IN "
+                                  "($1, $2, $3, $4, $5, $6, $7, $8)");
+        for (size_t i = 0; i < GROUP; i++) /* a short group repeats its last */
+            bind_text(q, str_from(s->list[from + MIN_OF(i, n - 1)].text));
+        TRY(query_run(q));
+    }
+    return OK;
+}
+
+enum err vault_forget_many(struct vault *v, const id *subjects, size_t n, struct arena *a,
+                           struct fault *f)
+{
+    struct subjects s = {subjects, n};
+    enum err e = db_transact(v->keyring, a, f, forget, &s);
+    for (size_t i = 0; i < n; i++)
+        cache_drop(v, subjects[i]);
+    return e;
 }
 
 enum err vault_forget(struct vault *v, id subject, struct arena *a, struct fault *f)
 {
-    enum err e = db_transact(v->keyring, a, f, forget, &subject);
-    cache_drop(v, subject);
-    return e;
+    return vault_forget_many(v, &subject, 1, a, f);
 }
 
 enum err vault_list_subjects(struct vault *v, const char *kind, id after, moment before, int limit,

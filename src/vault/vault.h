@@ -63,6 +63,9 @@ CHECKED enum err vault_subject_key(struct vault *v, id subject, struct key *out,
                                    struct fault *f);
 /* Destroys the key; durable when it returns. Forgetting what is forgotten is fine. */
 CHECKED enum err vault_forget(struct vault *v, id subject, struct arena *a, struct fault *f);
+/* The same for several, in one commit. */
+CHECKED enum err vault_forget_many(struct vault *v, const id *subjects, size_t n, struct arena *a,
+                                   struct fault *f);
 
 /* Subjects of a kind that have a key and were made before `before`, in the order of their IDs,
  * after `after` (none: from the beginning), at most `limit`. For joining keyring and data. */

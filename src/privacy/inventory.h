@@ -1,0 +1,151 @@
+/*
+ * The inventory: what every feature keeps about people, why, how long, and who gets it. Read from
+ * the records.yaml files (docs/records.md describes them), and from it alone follow the tables,
+ * retention, erasure, export, the published policy and its proof.
+ *
+ * Everything in it lives in the arena it was read into and is constant afterwards.
+ *
+ * Sources: spec GEN-05, GEN-06, GEN-11, GEN-23, RET-04, REC-08; terms of GDPR and W3C DPV.
+ */
+#ifndef PRIVACY_INVENTORY_H
+#define PRIVACY_INVENTORY_H
+
+#include "base/calendar.h"
+#include "base/yaml.h"
+#include "store/schema.h"
+
+enum legal_basis {
+    BASIS_CONTRACT,            /* Art. 6(1)(b) GDPR */
+    BASIS_LEGITIMATE_INTEREST, /* Art. 6(1)(f): may be objected to */
+    BASIS_CONSENT,             /* Art. 6(1)(a): may be withdrawn */
+    BASIS_LEGAL_OBLIGATION,    /* Art. 6(1)(c) */
+};
+const char *basis_name(enum legal_basis b); /* "contract" … */
+
+/* What kind of thing a field holds. */
+struct category {
+    const char *name;
+    bool sealed; /* it identifies or contacts a person: a field that leaves it plain does not start */
+    bool secret; /* shown to nobody, not even in the person's own export: that it is there is said */
+};
+const struct category *category_named(str name); /* NULL where there is none */
+
+struct purpose {
+    str name;
+    str service;
+    enum legal_basis basis;
+    bool marketing;   /* direct marketing: an objection is absolute (RGT-09), mails carry a way out */
+    bool essential;   /* goes on under restriction: the person's own access, and security */
+    int version;      /* of the text that is consented to */
+    struct term lasts; /* how long a consent lasts; zero: until it is withdrawn */
+    str controller;   /* whom a consent names, by key in the organisation's file; empty: the first */
+};
+
+struct field {
+    str name;
+    enum column_type type;
+    bool file; /* a text that names a sealed file */
+    bool null;
+    const struct category *category;
+};
+
+enum keep_kind {
+    KEEP_AFTER, /* a term that begins with the moment in the field */
+    KEEP_AT,    /* at the very moment in the field, which somebody chose */
+};
+
+struct keep_rule {
+    enum keep_kind kind;
+    str name; /* "device.disconnected": the table and field of the anchor */
+    str table, field; /* the record's own, or its subject's */
+    bool implied;     /* the subject ends by the same rule, and the record with it */
+    struct term term;
+    const struct record *record; /* what it ends */
+};
+
+struct record {
+    str name; /* its table's, too */
+    str service;
+    str subject; /* the table of its subjects; its own name where it is one; "any": a subject of
+                  * whatever kind; empty: nobody's */
+    bool subject_optional; /* some rows belong to nobody */
+    const struct purpose *purpose;
+    struct field *fields; /* declared ones, without the subject's column and the ID */
+    size_t n_fields;
+    bool has_id;
+    struct keep_rule *rules; /* whichever comes due first ends the record */
+    size_t n_rules;
+    str *recipients; /* by key in the organisation's file */
+    size_t n_recipients;
+    str finds_record, finds_field; /* a lookup: which sealed field it finds by its keyed hash */
+    const struct table *table;
+};
+
+enum cookie_type { COOKIE_NECESSARY, COOKIE_FUNCTIONAL, COOKIE_ANALYSIS, COOKIE_ADVERTISING };
+
+struct cookie {
+    str name;
+    str service;
+    enum cookie_type type;
+    const struct purpose *purpose;
+    struct term lasts; /* zero: until the browser closes */
+};
+
+/* A promise that is no retention rule: its text is promise.KEY, its check a function that the
+ * feature exports under that name. */
+struct promise {
+    str key;
+    str ids;   /* of the specification: "MYA-25 RET-06" */
+    str check;
+    str service;
+};
+
+struct inventory {
+    str *services;
+    size_t n_services;
+    struct purpose *purposes;
+    size_t n_purposes;
+    struct record *records; /* subjects first */
+    size_t n_records;
+    struct cookie *cookies;
+    size_t n_cookies;
+    struct promise *promises;
+    size_t n_promises;
+    struct schema schema;
+};
+
+/* One records.yaml: where it came from (for what is said of it) and its text. */
+struct inventory_source {
+    str name;
+    str text;
+};
+
+/*
+ * Reads all sources into one inventory. ERR_INPUT, with source and line, for anything that is not
+ * as docs/records.md says: an unknown word, a field without a category, a category that must be
+ * sealed and is not, one that the law calls special (GEN-11), a rule whose anchor no field is …
+ */
+CHECKED enum err inventory_read(struct arena *a, const struct inventory_source *sources, size_t n,
+                                struct inventory **out, struct fault *f);
+
+const struct record *inventory_record(const struct inventory *v, str name);
+const struct purpose *inventory_purpose(const struct inventory *v, str name);
+const struct cookie *inventory_cookie(const struct inventory *v, str name);
+const struct field *record_field(const struct record *r, str name);
+
+/* Is the record erased with its subject (it has the subject's column)? */
+bool record_has_subject(const struct record *r);
+/* Is it the table of subjects itself? */
+bool record_is_subject(const struct record *r);
+/* Does it belong to subjects of whatever kind? */
+bool record_of_any(const struct record *r);
+/* The column that names the subject: "id" in the subject's own table, "subject" where it may be
+ * any, else the subject's table. */
+str record_subject_column(const struct record *r);
+
+/* The translation keys that people's pages need for this inventory, one by one: record.NAME,
+ * field.NAME.FIELD, purpose.NAME … Each must be in the catalog. */
+CHECKED enum err inventory_each_text(const struct inventory *v, struct arena *a,
+                                     enum err (*each)(str key, void *arg), void *arg);
+
+#endif
