@@ -23,6 +23,9 @@ void key_wipe(struct key *k); /* for CLEANUP */
 struct key key_new(void);     /* random */
 bool key_eq(const struct key *a, const struct key *b);
 
+/* What the store keeps of a bearer secret (256 random bits): its BLAKE2b hash, 32 bytes. */
+str secret_hash(struct arena *a, str secret);
+
 /* In time that depends on the lengths only. */
 bool secret_eq(str a, str b);
 

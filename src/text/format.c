@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include <unicode/ucal.h>
+#include <unicode/ucol.h>
 #include <unicode/udat.h>
 #include <unicode/udatpg.h>
 #include <unicode/uenum.h>
 #include <unicode/uldnames.h>
+#include <unicode/uloc.h>
 #include <unicode/ulistformatter.h>
 #include <unicode/unumberformatter.h>
 #include <unicode/ustring.h>
@@ -314,6 +316,62 @@ void format_zones(struct arena *a, str **out, size_t *n)
     if (*n > 0)
         qsort(list, *n, sizeof *list, compare);
     *out = list;
+}
+
+/* ---- countries ---- */
+
+struct country {
+    str code, name;
+    UChar *key; /* of the language's order */
+    int32_t n_key;
+};
+
+static int compare_countries(const void *x, const void *y)
+{
+    const struct country *a = x, *b = y;
+    return u_memcmp(a->key, b->key, MIN_OF(a->n_key, b->n_key));
+}
+
+static size_t read_countries(struct arena *a, const struct locale *l, struct country *list,
+                             size_t max)
+{
+    char locale[64];
+    UErrorCode e = U_ZERO_ERROR;
+    icu_locale(l->code, locale, sizeof locale);
+    ULocaleDisplayNames *d = uldn_open(locale, ULDN_STANDARD_NAMES, &e);
+    UCollator *order = ucol_open(locale, &e);
+    size_t n = 0;
+    for (const char *const *c = uloc_getISOCountries(); U_SUCCESS(e) && *c && n < max; c++) {
+        UChar name[WIDE];
+        uint8_t key[WIDE];
+        int32_t length = uldn_regionDisplayName(d, *c, name, WIDE, &e);
+        int32_t size = ucol_getSortKey(order, name, length, key, sizeof key);
+        struct country *x = &list[n++];
+        x->code = str_from(*c);
+        x->name = narrow(a, name, length);
+        x->n_key = MIN_OF(size, (int32_t)sizeof key);
+        x->key = ARENA_ARRAY(a, UChar, (size_t)x->n_key + 1);
+        for (int32_t i = 0; i < x->n_key; i++)
+            x->key[i] = key[i];
+    }
+    ucol_close(order);
+    uldn_close(d);
+    return n;
+}
+
+void format_countries(struct arena *a, const struct locale *l, str **codes, str **names, size_t *n)
+{
+    enum { MAX_COUNTRIES = 300 };
+    struct country *list = ARENA_ARRAY(a, struct country, MAX_COUNTRIES);
+    *n = read_countries(a, l, list, MAX_COUNTRIES);
+    if (*n > 0)
+        qsort(list, *n, sizeof *list, compare_countries);
+    *codes = ARENA_ARRAY(a, str, *n);
+    *names = ARENA_ARRAY(a, str, *n);
+    for (size_t i = 0; i < *n; i++) {
+        (*codes)[i] = list[i].code;
+        (*names)[i] = list[i].name;
+    }
 }
 
 bool format_zone_ok(str zone)

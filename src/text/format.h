@@ -44,4 +44,7 @@ bool format_zone_ok(str zone);
 /* All canonical zones of the world ("Europe/Stockholm"), sorted; made once per call. */
 void format_zones(struct arena *a, str **out, size_t *n);
 
+/* All countries (ISO 3166) with their names in the language, sorted by name. */
+void format_countries(struct arena *a, const struct locale *l, str **codes, str **names, size_t *n);
+
 #endif

@@ -1,0 +1,255 @@
+#include "cli/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/email.h"
+#include "base/file.h"
+
+enum { MAX_FILE = 256 * 1024, NAME_BYTES = 64 };
+
+#define AT(field) offsetof(struct settings, field)
+
+static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
+static const char *const rotators[] = {"program", "operator", NULL};
+
+const struct config_key config_keys[] = {
+    {"data", KEY_TEXT, AT(data), "/var/lib/troth", .about = "The data directory; made if it is not there."},
+    {"listen", KEY_TEXT, AT(listen), "127.0.0.1:8080", .about = "HOST:PORT or unix:PATH. Behind nginx: loopback or a socket."},
+    {"database", KEY_TEXT, AT(database), NULL, .about = "sqlite:PATH or postgres://…; otherwise sqlite: in the data directory."},
+    {"keyring", KEY_TEXT, AT(keyring), NULL, .about = "Where people's keys lie; otherwise beside the database: a file of its own, or a schema of its own."},
+    {"public_url", KEY_TEXT, AT(public_url), NULL, .about = "As people reach the portal: https://portal.example.com; otherwise http:// and `listen`."},
+    {"master_key_file", KEY_TEXT, AT(master_key_file), NULL, .about = "32 random bytes, mode 0600; otherwise the systemd credential troth-master-key, or master.key in the data directory."},
+    {"master_key_next_file", KEY_TEXT, AT(master_key_next_file), "", .about = "The next master key, where an operator brings it (several servers, systemd credentials)."},
+    {"master_key_every", KEY_TERM, AT(master_key_every), "P7D", .about = "How often the master key is replaced."},
+    {"master_key_by", KEY_WORD, AT(master_key_by_operator), "program", rotators, .about = "Who replaces it: program or operator."},
+    {"mail", KEY_TEXT, AT(mail), "smtp://127.0.0.1:25", .about = "smtp://[USER:PASSWORD@]HOST[:PORT], smtps://…, or file:DIR (one .eml each)."},
+    {"mail_from", KEY_TEXT, AT(mail_from), NULL, .about = "The sender's address; otherwise no-reply@ the public URL's host."},
+    {"mail_ca_file", KEY_TEXT, AT(mail_ca_file), "", .about = "Certificates to believe a mail server by; otherwise the system's."},
+    {"organisation_file", KEY_TEXT, AT(organisation_file), "", .about = "Who runs the portal (organisation.yaml); otherwise the demo's."},
+    {"overlay", KEY_TEXT, AT(overlay), "", .about = "A folder with views/ and locale/ of your own that lie over ours."},
+    {"reopen_window", KEY_TERM, AT(reopen_window), "P14D", .about = "How long a closed account can be reopened; never past the promised month."},
+    {"argon_memory", KEY_BYTES_SIZE, AT(argon_memory), "67108864", .least = 8 << 20, .most = (int64_t)4 << 30, .about = "Memory of one password hash, in bytes (Argon2id; RFC 9106's second choice)."},
+    {"argon_passes", KEY_INT, AT(argon_passes), "3", .least = 1, .most = 100, .about = "Passes of one password hash."},
+    {"max_connections", KEY_INT, AT(max_connections), "64", .least = 1, .most = 4096, .about = "Connections at a time; one thread each."},
+    {"workers", KEY_INT, AT(workers), "2", .least = 1, .most = 16, .about = "Threads for work done later."},
+    {"behind_proxy", KEY_FLAG, AT(behind_proxy), "false", .about = "Believe X-Forwarded-For: a proxy of yours sets it."},
+    {"demo", KEY_FLAG, AT(demo), "false", .about = "Say that this is a demo, and show the mail that it sends."},
+    {"log_level", KEY_WORD, AT(log_level), "info", levels, .about = "debug, info, warning or error."},
+};
+const size_t n_config_keys = COUNT(config_keys);
+
+static void env_name(const struct config_key *k, char out[NAME_BYTES])
+{
+    size_t n = 6;
+    memcpy(out, "TROTH_", 6);
+    for (const char *p = k->name; *p && n + 1 < NAME_BYTES; p++)
+        out[n++] = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+    out[n] = '\0';
+}
+
+/* Where a value came from, for what is said of it. */
+struct source {
+    const char *file;
+    int line;
+    const char *name;
+};
+
+static enum err complain(const struct source *s, struct fault *f, const char *why)
+{
+    if (s->file)
+        return FAIL(f, ERR_INPUT, "%s:%d: %s: %s", s->file, s->line, s->name, why);
+    return FAIL(f, ERR_INPUT, "%s: %s", s->name, why);
+}
+
+static bool is_word(const char *const *words, str value)
+{
+    for (; *words; words++)
+        if (str_is(value, *words))
+            return true;
+    return false;
+}
+
+static enum err set_value(const struct config_key *k, struct settings *out, str value,
+                          const struct source *s, struct fault *f)
+{
+    void *at = (char *)out + k->offset;
+    switch (k->type) {
+    case KEY_TEXT:
+        *(str *)at = value;
+        return OK;
+    case KEY_TERM:
+        if (term_parse(value, at) != OK || term_is_zero(*(struct term *)at))
+            return complain(s, f, "not a term (ISO 8601: P14D, P1M)");
+        return OK;
+    case KEY_INT:
+    case KEY_BYTES_SIZE:
+        if (!str_to_int(value, at) || *(int64_t *)at < k->least || *(int64_t *)at > k->most)
+            return complain(s, f, "not a number within its limits");
+        return OK;
+    case KEY_FLAG:
+        if (!str_is(value, "true") && !str_is(value, "false"))
+            return complain(s, f, "true or false");
+        *(bool *)at = str_is(value, "true");
+        return OK;
+    case KEY_WORD:
+        if (!is_word(k->words, value))
+            return complain(s, f, "not one of its words");
+        if (k->words == rotators)
+            *(bool *)at = str_is(value, "operator");
+        else
+            *(str *)at = value;
+        return OK;
+    }
+    return OK;
+}
+
+static const struct config_key *key_named(str name)
+{
+    for (size_t i = 0; i < COUNT(config_keys); i++)
+        if (str_is(name, config_keys[i].name))
+            return &config_keys[i];
+    return NULL;
+}
+
+static enum err read_file(const char *file, struct arena *a, struct settings *out, bool *given,
+                          struct fault *f)
+{
+    str text;
+    struct yaml *root;
+    TRY(file_read(a, file, MAX_FILE, &text, f));
+    enum err e = yaml_parse(a, text, &root, f);
+    if (e != OK)
+        fault_prefix(f, "%s: ", file);
+    TRY(e);
+    if (root->kind != YAML_MAP)
+        return FAIL(f, ERR_INPUT, "%s:%d: a mapping of keys to values", file, root->line);
+    YAML_EACH(n, root)
+    {
+        const struct config_key *k = key_named(n->key);
+        if (k == NULL)
+            return FAIL(f, ERR_INPUT, "%s:%d: there is no key %.*s (troth help config lists them)", file,
+                        n->line, STR_FMT(n->key));
+        struct source s = {file, n->line, k->name};
+        if (n->kind != YAML_SCALAR)
+            return complain(&s, f, "one value");
+        TRY(set_value(k, out, n->text, &s, f));
+        given[k - config_keys] = true;
+    }
+    return OK;
+}
+
+static enum err read_environment(char *const *environment, struct arena *a, struct settings *out,
+                                 bool *given, struct fault *f)
+{
+    for (size_t i = 0; i < COUNT(config_keys); i++) {
+        char name[NAME_BYTES];
+        env_name(&config_keys[i], name);
+        size_t n = strlen(name);
+        for (char *const *e = environment; *e; e++) {
+            if (strncmp(*e, name, n) != 0 || (*e)[n] != '=')
+                continue;
+            struct source s = {NULL, 0, name};
+            TRY(set_value(&config_keys[i], out, str_dup(a, str_from(*e + n + 1)), &s, f));
+            given[i] = true;
+        }
+    }
+    return OK;
+}
+
+const char *config_unknown(char *const *environment, size_t *from)
+{
+    for (; environment[*from]; ++*from) {
+        str before, after, name = str_from(environment[*from]);
+        if (!str_starts(name, STR("TROTH_")) || !str_cut(name, '=', &before, &after) ||
+            str_is(before, "TROTH_CONFIG") || str_starts(before, STR("TROTH_TEST_")))
+            continue;
+        bool known = false;
+        for (size_t i = 0; i < COUNT(config_keys) && !known; i++) {
+            char own[NAME_BYTES];
+            env_name(&config_keys[i], own);
+            known = str_is(before, own);
+        }
+        if (!known)
+            return environment[(*from)++];
+    }
+    return NULL;
+}
+
+/* ---- what follows from the rest ---- */
+
+static str in_data(const struct settings *s, struct arena *a, const char *prefix, const char *name)
+{
+    return str_fmt(a, "%s%.*s/%s", prefix, STR_FMT(s->data), name);
+}
+
+static void settle_master_key(struct settings *s, struct arena *a)
+{
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    str path = credentials ? str_fmt(a, "%s/troth-master-key", credentials) : (str){NULL, 0};
+    if (s->master_key_file.n == 0 && credentials && file_exists(path.p))
+        s->master_key_file = path;
+    if (s->master_key_file.n == 0)
+        s->master_key_file = in_data(s, a, "", "master.key");
+    /* systemd's copy is not ours to replace. */
+    s->master_key_read_only = credentials && str_starts(s->master_key_file, str_from(credentials));
+    s->master_key_by_operator |= s->master_key_read_only;
+}
+
+static str host_of(str url)
+{
+    str before, host = url, rest;
+    const char *at = memmem(url.p, url.n, "://", 3);
+    if (at)
+        host = str_skip(url, (size_t)(at - url.p) + 3);
+    str_cut(host, '/', &host, &rest);
+    if (str_cut_last(host, ':', &before, &rest) && !str_ends(host, STR("]")))
+        host = before;
+    return host;
+}
+
+static enum err settle(struct settings *s, struct arena *a, struct fault *f)
+{
+    if (s->database.n == 0)
+        s->database = in_data(s, a, "sqlite:", "troth.db");
+    bool sqlite = str_starts(s->database, STR("sqlite:"));
+    if (s->keyring.n == 0)
+        s->keyring = sqlite ? in_data(s, a, "sqlite:", "keyring.db") : s->database;
+    if (s->public_url.n == 0)
+        s->public_url = str_starts(s->listen, STR("unix:"))
+                            ? STR("http://localhost")
+                            : str_fmt(a, "http://%.*s", STR_FMT(s->listen));
+    while (str_ends(s->public_url, STR("/")))
+        s->public_url.n--;
+    str host = host_of(s->public_url);
+    if ((!str_starts(s->public_url, STR("https://")) && !str_starts(s->public_url, STR("http://"))) ||
+        host.n == 0)
+        return FAIL(f, ERR_INPUT, "public_url: https://HOST or http://HOST");
+    settle_master_key(s, a);
+    struct email from;
+    if (s->mail_from.n == 0)
+        s->mail_from = str_fmt(a, "no-reply@%.*s", STR_FMT(str_has(host, '.') && !(host.p[0] >= '0' && host.p[0] <= '9') ? host : STR("example.com")));
+    if (email_parse(a, s->mail_from, &from) != OK)
+        return FAIL(f, ERR_INPUT, "mail_from: not a mail address");
+    s->mail_from = from.wire;
+    return OK;
+}
+
+enum err config_read(const char *file, char *const *environment, struct arena *a,
+                     struct settings *out, struct fault *f)
+{
+    bool given[COUNT(config_keys)] = {false};
+    struct settings s = {0};
+    for (size_t i = 0; i < COUNT(config_keys); i++) {
+        struct source none = {NULL, 0, config_keys[i].name};
+        if (config_keys[i].otherwise)
+            TRY(set_value(&config_keys[i], &s, str_from(config_keys[i].otherwise), &none, f));
+    }
+    if (file)
+        TRY(read_file(file, a, &s, given, f));
+    TRY(read_environment(environment, a, &s, given, f));
+    TRY(settle(&s, a, f));
+    *out = s;
+    return OK;
+}

@@ -1,0 +1,45 @@
+/*
+ * The customer account (spec MYA-01 to MYA-25): what other features and commands may call.
+ */
+#ifndef FEATURES_ACCOUNT_H
+#define FEATURES_ACCOUNT_H
+
+#include "features/feature.h"
+
+ID_TYPE(account_id);
+
+struct account {
+    account_id id;
+    str email; /* opened */
+    str language, zone, country;
+    moment made;
+    moment unconfirmed; /* when the registration began; 0: confirmed */
+    moment closed;      /* 0: open */
+    moment erase_at;    /* 0: open */
+};
+
+/* ERR_NOT_FOUND. With a key, the address is opened. */
+CHECKED enum err account_get(struct tx *tx, const struct privacy *p, account_id which,
+                             const struct key *k, struct account *out);
+/* By address, however it is written. ERR_NOT_FOUND, ERR_INPUT. */
+CHECKED enum err account_find(struct tx *tx, const struct privacy *p, str address, account_id *out);
+
+/* Makes an account whose address needs no confirmation: for demos, tests and commands. `hash` is
+ * what password_hash() made. ERR_CONFLICT: somebody has the address. */
+CHECKED enum err account_make(struct portal *p, str address, str hash, const char *language,
+                              const char *zone, struct arena *a, account_id *out,
+                              struct fault *f);
+
+/*
+ * Closes an account at once (sign-in, mail, sessions) and orders its erasure: now, or when the window
+ * for reopening has passed. Sends the last mail. *receipt is the number to ask for later.
+ * ERR_CONFLICT: it is closed already.
+ */
+CHECKED enum err account_close(struct tx *tx, struct portal *p, account_id which, bool now,
+                               const char *cause, id *receipt);
+
+/* Erases a closed account whose time has come: waits a little for its last mail, then forgets it. */
+CHECKED enum err account_erase(struct portal *p, account_id which, bool wait_for_mail,
+                               struct arena *a, struct fault *f);
+
+#endif

@@ -1,0 +1,116 @@
+/* Inside account: decisions and SQL; no HTTP, no HTML. */
+#ifndef FEATURES_ACCOUNT_MODEL_H
+#define FEATURES_ACCOUNT_MODEL_H
+
+#include "base/email.h"
+#include "features/account/account.h"
+#include "features/account/password.h"
+
+/* ---- links that are mailed ---- */
+
+enum { TICKET_TOKEN_LENGTH = 2 * ID_LENGTH + SECRET_LENGTH };
+
+#define TICKET_CONFIRM "confirm" /* a registration */
+#define TICKET_RECOVER "recover" /* a forgotten password */
+#define TICKET_REOPEN  "reopen"  /* a closed account */
+#define TICKET_SHARE   "share"   /* an export for somebody else */
+
+struct ticket {
+    account_id account;
+    id id;
+    str password; /* opened; a registration carries its own */
+    str detail;
+};
+
+/* A link's token: account, ticket and secret. `password` may be empty. */
+CHECKED enum err ticket_make(struct tx *tx, const struct privacy *p, account_id account,
+                             const struct key *k, const char *kind, str password, str detail,
+                             moment ends, str *token);
+/* ERR_NOT_FOUND: wrong, used, or too late; all alike. */
+CHECKED enum err ticket_find(struct tx *tx, const struct privacy *p, const char *kind, str token,
+                             struct ticket *out);
+/* All of a kind go, once one was used. */
+CHECKED enum err ticket_use(struct tx *tx, account_id account, const char *kind);
+
+/* ---- registration ---- */
+
+struct registration {
+    struct email email;
+    str password_hash;
+    bool news;
+    const struct locale *locale;
+};
+
+/* The same outside for an address that is known: then its owner gets a mail that says so. */
+CHECKED enum err account_register(struct tx *tx, struct portal *p, const struct registration *r);
+/* Confirms an address; the password is the one that this registration chose. */
+CHECKED enum err account_confirm(struct tx *tx, struct portal *p, str token);
+
+/* ---- signing in ---- */
+
+enum sign_in { SIGN_IN_WRONG, SIGN_IN_OK, SIGN_IN_UNCONFIRMED, SIGN_IN_CLOSED };
+
+/* Checks address and password; takes as long for an address that nobody has. */
+CHECKED enum err account_sign_in(struct portal *p, struct tx *tx, str address,
+                                 struct secret password, enum sign_in *result, account_id *out,
+                                 bool *dated);
+CHECKED enum err account_check_password(struct portal *p, struct tx *tx, account_id which,
+                                        struct secret password, bool *right);
+
+/* ---- changes ---- */
+
+CHECKED enum err account_write_password(struct tx *tx, const struct key *k, account_id which,
+                                        str hash);
+/* A new password ends the other sessions and open links, and is told of, where `tell` says so. */
+CHECKED enum err account_send_recovery(struct tx *tx, struct portal *p, str address);
+CHECKED enum err account_set_password(struct tx *tx, struct portal *p, account_id which, str hash,
+                                      id keep_session, bool tell);
+CHECKED enum err account_recover(struct tx *tx, struct portal *p, str token, str hash);
+CHECKED enum err account_set_preferences(struct tx *tx, account_id which, str language, str zone,
+                                         str country);
+
+/* A new address: both the old and the new one must agree by link. */
+CHECKED enum err address_change_ask(struct tx *tx, struct portal *p, account_id which,
+                                    const struct email *to);
+enum address_answer { ADDRESS_WAITS, ADDRESS_CHANGED, ADDRESS_TAKEN };
+CHECKED enum err address_change_agree(struct tx *tx, struct portal *p, str token,
+                                      enum address_answer *answer);
+struct address_change {
+    bool there;
+    str address; /* opened */
+    bool old_agreed, new_agreed;
+    moment ends;
+};
+CHECKED enum err address_change_get(struct tx *tx, const struct privacy *p, account_id which,
+                                    const struct key *k, struct address_change *out);
+CHECKED enum err address_change_find(struct tx *tx, const struct privacy *p, str token);
+CHECKED enum err address_change_drop(struct tx *tx, account_id which);
+
+CHECKED enum err account_reopen(struct tx *tx, struct portal *p, str token);
+
+/* ---- news ---- */
+
+/* The token of a link that ends the news without signing in, and its reverse. */
+CHECKED enum err unsubscribe_token(const struct privacy *p, account_id which, struct arena *a,
+                                   str *out, struct fault *f);
+CHECKED enum err unsubscribe_find(const struct privacy *p, str token, struct arena *a,
+                                  account_id *out, struct fault *f);
+/* Gives or takes back the consent; giving it sends the first mail, with the way out. */
+CHECKED enum err account_set_news(struct tx *tx, struct portal *p, account_id which, bool wanted,
+                                  const char *language, const char *way);
+
+/* ---- mail ---- */
+
+/* One of our mails to this account, at its own address or another. */
+CHECKED enum err account_mail(struct tx *tx, struct portal *p, const struct account *to,
+                              const struct key *k, const char *kind, str address, str path,
+                              const json_t *values);
+
+#define JOB_ERASE   "account.erase"
+#define JOB_TAKEOUT "account.takeout"
+
+enum err run_erase(struct job_run *r);
+enum err run_takeout(struct job_run *r);
+enum err run_mail(struct job_run *r);
+
+#endif

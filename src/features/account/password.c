@@ -1,0 +1,126 @@
+#include "features/account/password.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sodium.h>
+#include <zxcvbn.h>
+
+#include "text/i18n.h"
+
+enum { WORDS = 8, LOOKED_AT = 100 };
+
+struct hasher {
+    unsigned long long passes;
+    size_t memory;
+    sem_t at_once;
+    char nobody[crypto_pwhash_STRBYTES]; /* the hash of a password that nobody knows */
+};
+
+static bool hash(struct hasher *h, str password, char out[crypto_pwhash_STRBYTES])
+{
+    while (sem_wait(&h->at_once) != 0)
+        ;
+    int r = crypto_pwhash_str_alg(out, password.p ? password.p : "", password.n, h->passes,
+                                  h->memory, crypto_pwhash_ALG_ARGON2ID13);
+    sem_post(&h->at_once);
+    return r == 0;
+}
+
+enum err hasher_new(struct hasher **out, int64_t memory, int64_t passes, int at_once,
+                    struct fault *f)
+{
+    struct hasher *h = calloc(1, sizeof *h);
+    if (h == NULL || sodium_init() < 0) {
+        free(h);
+        return FAIL(f, ERR_BUSY, "out of memory");
+    }
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    h->passes = (unsigned long long)passes;
+    h->memory = (size_t)memory;
+    sem_init(&h->at_once, 0, (unsigned)(at_once > 0 ? at_once : cores > 0 ? cores : 1));
+    struct bearer b = bearer_new();
+    if (!hash(h, str_from(b.text), h->nobody)) {
+        hasher_free(&h);
+        return FAIL(f, ERR_BUSY, "no memory to hash passwords (%lld bytes each)", (long long)memory);
+    }
+    *out = h;
+    return OK;
+}
+
+void hasher_free(struct hasher **h)
+{
+    if (*h == NULL)
+        return;
+    sem_destroy(&(*h)->at_once);
+    free(*h);
+    *h = NULL;
+}
+
+enum err password_hash(struct hasher *h, struct secret password, struct arena *a, str *out,
+                       struct fault *f)
+{
+    char text[crypto_pwhash_STRBYTES];
+    if (!hash(h, password.bytes, text))
+        return FAIL(f, ERR_BUSY, "no memory to hash a password");
+    *out = str_dup(a, str_from(text));
+    sodium_memzero(text, sizeof text);
+    return OK;
+}
+
+bool password_verify(struct hasher *h, struct secret password, str kept)
+{
+    char text[crypto_pwhash_STRBYTES] = {0};
+    bool known = kept.n > 0 && kept.n < sizeof text;
+    memcpy(text, known ? kept.p : h->nobody, known ? kept.n : sizeof text);
+    while (sem_wait(&h->at_once) != 0)
+        ;
+    int r = crypto_pwhash_str_verify(text, password.bytes.p ? password.bytes.p : "",
+                                     password.bytes.n);
+    sem_post(&h->at_once);
+    sodium_memzero(text, sizeof text);
+    return known && r == 0;
+}
+
+bool password_is_dated(const struct hasher *h, str kept)
+{
+    char text[crypto_pwhash_STRBYTES] = {0};
+    if (kept.n >= sizeof text)
+        return true;
+    memcpy(text, kept.p, kept.n);
+    return crypto_pwhash_str_needs_rehash(text, h->passes, h->memory) != 0;
+}
+
+/* The words of an address or a name, which a guesser tries first. */
+static void split_words(struct arena *a, str own, const char *words[WORDS + 1])
+{
+    size_t n = 0, from = 0;
+    if (own.n > 0)
+        words[n++] = str_cstr(a, own);
+    for (size_t i = 0; i <= own.n && n < WORDS; i++) {
+        bool word = i < own.n && strchr("@.-_+ ", own.p[i]) == NULL;
+        if (word)
+            continue;
+        if (i - from >= 3)
+            words[n++] = str_cstr(a, str_of(own.p + from, i - from));
+        from = i + 1;
+    }
+    words[n] = NULL;
+}
+
+const char *password_weakness(struct arena *a, struct secret password, str own)
+{
+    const char *words[WORDS + 1];
+    if (password.bytes.n < PASSWORD_MIN)
+        return MSG("password.short");
+    if (password.bytes.n > PASSWORD_MAX)
+        return MSG("form.too-long");
+    /* The cost of looking grows faster than the length; a hundred characters tell. */
+    char *text = str_cstr(a, str_head(password.bytes, LOOKED_AT));
+    split_words(a, own, words);
+    double bits = ZxcvbnMatch(text, words, NULL);
+    sodium_memzero(text, strlen(text));
+    return bits < PASSWORD_BITS ? MSG("password.weak") : NULL;
+}

@@ -1,0 +1,138 @@
+/*
+ * The demo's mailbox: what mail:file wrote, read in the browser. Only where the configuration says
+ * that this is a demo, only from this machine.
+ */
+#include "features/feature.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gmime/gmime.h>
+
+#include "base/file.h"
+
+enum { MAX_SHOWN = 200, MAX_MAIL = 1 << 20 };
+
+extern const struct feature feature_demo;
+
+static const char *folder(struct request *req)
+{
+    const struct settings *s = PORTAL(req)->settings;
+    if (!s->demo || !str_starts(s->mail, STR("file:")))
+        return NULL;
+    return str_cstr(req->arena, str_skip(s->mail, 5));
+}
+
+struct letter {
+    str name;    /* without .eml */
+    str to, subject, date, text, link;
+    moment when;
+};
+
+static str header(struct arena *a, GMimeMessage *m, const char *name)
+{
+    const char *v = g_mime_object_get_header(GMIME_OBJECT(m), name);
+    return str_dup(a, str_from(v ? v : ""));
+}
+
+/* The plain part, and the first link in it. */
+static void read_text(struct arena *a, GMimeMessage *m, struct letter *out)
+{
+    GMimeObject *both = g_mime_message_get_mime_part(m);
+    if (!GMIME_IS_MULTIPART(both))
+        return;
+    GMimeObject *part = g_mime_multipart_get_part(GMIME_MULTIPART(both), 0);
+    if (!GMIME_IS_TEXT_PART(part))
+        return;
+    char *text = g_mime_text_part_get_text(GMIME_TEXT_PART(part));
+    out->text = str_dup(a, str_from(text));
+    g_free(text);
+    const char *link = strstr(out->text.p, "http");
+    if (link != NULL)
+        out->link = str_of(link, strcspn(link, " \r\n"));
+}
+
+static enum err read_letter(struct arena *a, str bytes, struct letter *out)
+{
+    GMimeStream *s = g_mime_stream_mem_new_with_buffer(bytes.p, bytes.n);
+    GMimeParser *parser = g_mime_parser_new_with_stream(s);
+    GMimeMessage *m = g_mime_parser_construct_message(parser, NULL);
+    g_object_unref(parser);
+    g_object_unref(s);
+    if (m == NULL)
+        return ERR_INPUT;
+    const char *subject = g_mime_message_get_subject(m);
+    GDateTime *date = g_mime_message_get_date(m);
+    out->to = header(a, m, "To");
+    out->subject = str_dup(a, str_from(subject ? subject : ""));
+    out->when = date ? g_date_time_to_unix(date) * MOMENT_SECOND : 0;
+    read_text(a, m, out);
+    g_object_unref(m);
+    return OK;
+}
+
+static int newest_first(const void *x, const void *y)
+{
+    const struct letter *a = x, *b = y;
+    return (a->when < b->when) - (a->when > b->when);
+}
+
+static enum err read_folder(struct request *req, struct letter *list, size_t *n)
+{
+    const char *path = folder(req);
+    DIR *d = path ? opendir(path) : NULL;
+    *n = 0;
+    if (path == NULL)
+        return ERR_NOT_FOUND;
+    for (struct dirent *e; d && (e = readdir(d)) != NULL && *n < MAX_SHOWN;) {
+        str bytes, name = str_from(e->d_name);
+        struct letter l = {.name = str_dup(req->arena, str_head(name, name.n - MIN_OF(name.n, (size_t)4)))};
+        if (!str_ends(name, STR(".eml")) ||
+            file_read(req->arena, str_fmt(req->arena, "%s/%s", path, e->d_name).p, MAX_MAIL, &bytes, NULL) != OK)
+            continue;
+        if (read_letter(req->arena, bytes, &l) == OK)
+            list[(*n)++] = l;
+    }
+    if (d)
+        closedir(d);
+    if (*n > 0)
+        qsort(list, *n, sizeof *list, newest_first);
+    return OK;
+}
+
+/* Our own link, as a path: the demo may be reached by another name than its public URL. */
+static str local_link(struct request *req, str link)
+{
+    str base = PORTAL(req)->settings->public_url;
+    return str_starts(link, base) ? str_skip(link, base.n) : link;
+}
+
+static enum err show_mail(struct request *req)
+{
+    struct letter *list = ARENA_ARRAY(req->arena, struct letter, MAX_SHOWN);
+    size_t n;
+    TRY(read_folder(req, list, &n));
+    json_t *mails = json_put_array(req->view, "mails");
+    for (size_t i = 0; i < n; i++) {
+        json_t *m = json_add_object(mails);
+        json_put_str(m, "to", list[i].to);
+        json_put_str(m, "subject", list[i].subject);
+        json_put_str(m, "text", list[i].text);
+        json_put_moment(m, "when", req->arena, list[i].when);
+        json_put_bool(m, "has_link", list[i].link.n > 0);
+        json_put_str(m, "link", list[i].link.n ? local_link(req, list[i].link) : STR("/"));
+    }
+    json_put_bool(req->view, "empty", n == 0);
+    return request_page(req, "demo/mail");
+}
+
+static const struct route routes[] = {
+    {METHOD_GET, "/demo/mail", show_mail, GUARD_LOOPBACK, RATE_PAGE},
+    {0},
+};
+
+const struct feature feature_demo = {
+    .name = "demo",
+    .routes = (const struct route *const[]){routes, NULL},
+};

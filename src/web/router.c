@@ -1,0 +1,98 @@
+#include "web/router.h"
+
+#include <string.h>
+
+struct router {
+    const struct route **rows;
+    size_t n;
+};
+
+static enum err check_row(const struct route *row, struct fault *f)
+{
+    const char *lacks = row->run == NULL                                ? "handler"
+                        : row->guard == GUARD_MISSING                   ? "guard"
+                        : row->rate == RATE_MISSING                     ? "rate class"
+                        : row->path[0] != '/'                           ? "path"
+                        : row->method != METHOD_GET && row->method != METHOD_POST ? "method"
+                        : row->method == METHOD_POST && row->form == NULL ? "form"
+                        : row->form != NULL && row->form->n > FORM_MAX_FIELDS ? "short form"
+                                                                         : NULL;
+    if (lacks)
+        return FAIL(f, ERR_INPUT, "route %s has no %s", row->path, lacks);
+    return OK;
+}
+
+enum err router_new(struct arena *a, const struct route *const *lists, size_t n,
+                    struct router **out, struct fault *f)
+{
+    struct router *r = ARENA_NEW(a, struct router);
+    size_t cap = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (const struct route *row = lists[i]; row->path != NULL; row++) {
+            TRY(check_row(row, f));
+            for (size_t k = 0; k < r->n; k++)
+                if (r->rows[k]->method == row->method && strcmp(r->rows[k]->path, row->path) == 0)
+                    return FAIL(f, ERR_INPUT, "route %s stands twice", row->path);
+            ARENA_GROW(a, r->rows, cap, r->n + 1);
+            r->rows[r->n++] = row;
+        }
+    }
+    *out = r;
+    return OK;
+}
+
+/* Does the path fit the pattern? Its ':' segments come out in their order. */
+static bool fits(const char *pattern, str path, str segments[MAX_SEGMENTS])
+{
+    str p = str_from(pattern);
+    int n = 0;
+    for (int i = 0; i < MAX_SEGMENTS; i++)
+        segments[i] = (str){NULL, 0};
+    while (p.n > 0 && path.n > 0) {
+        if (p.p[0] == ':') {
+            size_t name = 0, value = 0;
+            while (name < p.n && p.p[name] != '/')
+                name++;
+            while (value < path.n && path.p[value] != '/')
+                value++;
+            if (value == 0 || n == MAX_SEGMENTS)
+                return false;
+            segments[n++] = str_head(path, value);
+            p = str_skip(p, name);
+            path = str_skip(path, value);
+        } else if (p.p[0] == path.p[0]) {
+            p = str_skip(p, 1);
+            path = str_skip(path, 1);
+        } else {
+            return false;
+        }
+    }
+    return p.n == 0 && path.n == 0;
+}
+
+static const struct route *find(const struct router *r, enum method method, str path,
+                                str segments[MAX_SEGMENTS], bool exact, int *allowed)
+{
+    enum method wanted = method == METHOD_HEAD ? METHOD_GET : method;
+    const struct route *found = NULL;
+    str own[MAX_SEGMENTS];
+    for (size_t i = 0; i < r->n && found == NULL; i++) {
+        const struct route *row = r->rows[i];
+        if ((strchr(row->path, ':') == NULL) != exact || !fits(row->path, path, own))
+            continue;
+        *allowed |= row->method == METHOD_GET ? METHOD_GET | METHOD_HEAD : (int)row->method;
+        if (row->method == wanted) {
+            found = row;
+            memcpy(segments, own, sizeof own);
+        }
+    }
+    return found;
+}
+
+const struct route *router_find(const struct router *r, enum method method, str path,
+                                str segments[MAX_SEGMENTS], int *allowed)
+{
+    *allowed = 0;
+    const struct route *found = find(r, method, path, segments, true, allowed);
+    return found || *allowed ? found : find(r, method, path, segments, false, allowed);
+}

@@ -1,0 +1,17 @@
+/* Inside web: which row of which table answers a path. */
+#ifndef WEB_ROUTER_H
+#define WEB_ROUTER_H
+
+#include "web/web.h"
+
+struct router;
+
+/* Checks every row. ERR_INPUT by its path. */
+CHECKED enum err router_new(struct arena *a, const struct route *const *lists, size_t n,
+                            struct router **out, struct fault *f);
+
+/* The row for method and path; *allowed are the methods that the path knows (0: no such path). */
+const struct route *router_find(const struct router *r, enum method method, str path,
+                                str segments[MAX_SEGMENTS], int *allowed);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * Being signed in (spec MYA-14, COO-07, COO-15): the cookie carries the account's and the session's
+ * ID and a secret; the store has the secret's hash. A session ends when it is idle too long, at its
+ * absolute end, or when somebody ends it; it is made anew at every sign-in.
+ */
+#ifndef WEB_SESSION_H
+#define WEB_SESSION_H
+
+#include "privacy/privacy.h"
+
+#define SESSION_IDLE   (2 * MOMENT_DAY)
+#define SESSION_LASTS  (14 * MOMENT_DAY)
+#define SESSION_RECENT (10 * MOMENT_MINUTE) /* how long a proof counts as recent */
+
+enum { SESSION_TOKEN_LENGTH = 2 * ID_LENGTH + SECRET_LENGTH };
+
+struct session {
+    bool there;
+    id account;
+    id id;
+    moment made, seen, proved, ends;
+    struct bearer secret; /* as the cookie has it: forms are signed with it */
+};
+
+/* Reads the cookie's value and finds the session. Not found, ended or wrong: out->there is false. */
+CHECKED enum err session_find(struct tx *tx, const struct clock *clock, str token,
+                              struct session *out);
+/* Notes that it is in use, at most every five minutes. */
+CHECKED enum err session_touch(struct db *db, const struct clock *clock, const struct session *s,
+                               struct arena *a, struct fault *f);
+
+/*
+ * Begins one; *token is the cookie's value. Where it comes from (address, browser) is kept sealed so
+ * that its owner can tell it from a stranger's, unless they object to that (RGT-07).
+ */
+CHECKED enum err session_begin(struct tx *tx, const struct privacy *p, id account,
+                               const struct key *k, str address, str browser, struct session *out,
+                               str *token);
+CHECKED enum err session_end(struct tx *tx, id account, id session);
+/* All but `keep`, which may be none. */
+CHECKED enum err session_end_others(struct tx *tx, id account, id keep);
+/* The password was just proved. */
+CHECKED enum err session_prove(struct tx *tx, const struct clock *clock, const struct session *s);
+bool session_is_recent(const struct session *s, const struct clock *clock);
+
+struct session_entry {
+    id id;
+    moment made, seen;
+    str address, browser; /* opened; empty where they are not kept */
+};
+CHECKED enum err session_list(struct tx *tx, const struct privacy *p, id account,
+                              const struct key *k, struct session_entry **out, size_t *n);
+
+#endif

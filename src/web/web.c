@@ -1,0 +1,500 @@
+/* A request's way through the platform: head, session, body, handler, commit, answer. */
+#include "web/internal.h"
+
+#include <string.h>
+#include <stdlib.h>
+
+#include "base/codec.h"
+
+enum {
+    REQUEST_ARENA = 64 << 20,
+    DEFAULT_BODY = 16 * 1024,
+    MAX_ATTEMPTS = 6,
+};
+
+/* ---- opening ---- */
+
+enum err web_open(struct web **out, const struct web_config *config, struct fault *f)
+{
+    struct arena *a = arena_new(1 << 20);
+    struct web *w = ARENA_NEW(a, struct web);
+    w->arena = a;
+    w->config = *config;
+    w->tls = str_starts(config->public_url, STR("https://"));
+    w->origin = config->public_url;
+    enum err e = router_new(a, config->routes, config->n_lists, &w->router, f);
+    if (e == OK && (w->limits = limits_new(config->rates)) == NULL)
+        e = FAIL(f, ERR_BUSY, "out of memory");
+    if (e != OK) {
+        arena_free(&a);
+        return e;
+    }
+    *out = w;
+    return OK;
+}
+
+void web_close(struct web **w)
+{
+    if (*w == NULL)
+        return;
+    struct arena *a = (*w)->arena;
+    limits_free(&(*w)->limits);
+    *w = NULL;
+    arena_free(&a);
+}
+
+/* ---- the head ---- */
+
+static void refuse(struct exchange *x, int status, const char *why)
+{
+    if (x->refused == 0) {
+        x->refused = status;
+        x->why = why;
+    }
+}
+
+/* Do they want JSON rather than a page? */
+static bool wants_json(const struct head *h)
+{
+    str accept = head_get(h, "Accept");
+    return (str_contains(accept, STR("application/json")) ||
+            str_contains(accept, STR("application/problem+json"))) &&
+           !str_contains(accept, STR("text/html"));
+}
+
+/* The address of the visitor: the socket's, or what our own proxy says. */
+static str peer_of(const struct web *w, const struct head *h)
+{
+    str forwarded = head_get(h, "X-Forwarded-For"), before, last;
+    if (!w->config.behind_proxy || forwarded.n == 0)
+        return h->peer;
+    return str_cut_last(forwarded, ',', &before, &last) ? str_trim(last) : str_trim(forwarded);
+}
+
+static bool is_loopback(const struct web *w, const struct head *h)
+{
+    bool proxied = head_count(h, "X-Forwarded-For") > 0 || head_count(h, "Forwarded") > 0;
+    (void)w;
+    return !proxied && (h->peer.n == 0 || str_starts(h->peer, STR("127.")) || str_is(h->peer, "::1"));
+}
+
+static void set_locale(struct exchange *x, const struct person *person)
+{
+    struct request *req = &x->req;
+    const struct privacy *p = request_privacy(req);
+    int l = catalog_find_language(p->catalog, cookie_read(req, "language"));
+    if (l < 0 && person != NULL)
+        l = catalog_find_language(p->catalog, person->language);
+    if (l < 0)
+        l = catalog_negotiate(p->catalog, head_get(req->head, "Accept-Language"));
+    req->locale = (struct locale){l, catalog_language(p->catalog, l), NULL, p->formats};
+    if (person != NULL && person->zone.n > 0)
+        req->locale.zone = str_cstr(req->arena, person->zone);
+}
+
+/* Who is it? A database that is away is no reason to forget that somebody is signed in. */
+static enum err find_person(struct exchange *x)
+{
+    struct request *req = &x->req;
+    const struct privacy *p = request_privacy(req);
+    struct person person = {0};
+    str token = cookie_read(req, "session");
+    if (token.n == 0)
+        return OK;
+    CLEANUP(tx_end) struct tx *tx = tx_begin(p->db, TX_READ, req->arena, req->fault);
+    TRY(session_find(tx, p->clock, token, &req->session));
+    if (!req->session.there)
+        return OK;
+    if (req->web->config.person)
+        TRY(req->web->config.person(tx, req->web->config.app, req->session.account, &person));
+    set_locale(x, &person);
+    return session_touch(p->db, p->clock, &req->session, req->arena, req->fault);
+}
+
+static str allow_text(struct arena *a, int allowed)
+{
+    return str_fmt(a, "%s%s", allowed & METHOD_GET ? "GET, HEAD" : "",
+                   allowed & METHOD_POST ? (allowed & METHOD_GET ? ", POST" : "POST") : "");
+}
+
+/* The guard of a row, before its handler. */
+static void check_guard(struct exchange *x)
+{
+    struct request *req = &x->req;
+    const struct route *r = req->route;
+    str here = str_fmt(req->arena, "%.*s%s%.*s", STR_FMT(req->path), req->query.n ? "?" : "",
+                       STR_FMT(req->query));
+    if (r->guard == GUARD_LOOPBACK && !is_loopback(req->web, req->head)) {
+        refuse(x, 404, MSG("problem.not-found"));
+    } else if (r->guard == GUARD_SIGNED_IN || r->guard == GUARD_RECENT) {
+        bool recent = session_is_recent(&req->session, request_privacy(req)->clock);
+        if (!req->session.there) {
+            refuse(x, 401, MSG("problem.sign-in"));
+            req->redirect = str_fmt(req->arena, "/sign-in?next=%.*s",
+                                    STR_FMT(percent_encode(req->arena, r->method == METHOD_GET ? here : STR("/account"))));
+        } else if (r->guard == GUARD_RECENT && !recent) {
+            refuse(x, 403, MSG("problem.confirm"));
+            str back = r->method == METHOD_GET ? here : r->again ? str_from(r->again) : STR("/account");
+            req->redirect = str_fmt(req->arena, "/account/confirm?next=%.*s",
+                                    STR_FMT(percent_encode(req->arena, back)));
+        }
+    }
+}
+
+static void check_body(struct exchange *x)
+{
+    struct request *req = &x->req;
+    str type = head_get(req->head, "Content-Type"), length = head_get(req->head, "Content-Length");
+    size_t max = req->route->body_max ? req->route->body_max : DEFAULT_BODY;
+    int64_t n = 0;
+    req->form.form = req->route->form;
+    if (length.n > 0 && (!str_to_int(length, &n) || n > (int64_t)max)) {
+        refuse(x, 413, MSG("problem.too-large"));
+    } else if (str_starts(type, STR("multipart/form-data"))) {
+        bool files = false;
+        for (size_t i = 0; i < req->form.form->n; i++)
+            files |= req->form.form->fields[i].type == FIELD_FILE;
+        if (!files || !req->session.there)
+            refuse(x, 415, MSG("problem.media-type"));
+        else if (upload_start(x, type) != OK)
+            refuse(x, 400, MSG("problem.form"));
+    } else if (type.n > 0 && !str_starts(type, STR("application/x-www-form-urlencoded"))) {
+        refuse(x, 415, MSG("problem.media-type"));
+    }
+    x->body = buf_new(x->arena, max);
+}
+
+static void read_head(struct exchange *x)
+{
+    struct request *req = &x->req;
+    struct web *w = req->web;
+    int allowed;
+    req->json = wants_json(req->head);
+    req->peer = peer_of(w, req->head);
+    set_locale(x, NULL);
+    if (head_check(req->head, req->fault) != OK) {
+        x->response.close = true;
+        refuse(x, 400, MSG("problem.request"));
+        return;
+    }
+    if (target_split(x->arena, req->head->target, &req->path, &req->query) != OK) {
+        req->path = STR("/");
+        refuse(x, 400, MSG("problem.request"));
+        return;
+    }
+    req->method = method_named(req->head->method);
+    req->route = router_find(w->router, req->method, req->path, req->segment, &allowed);
+    if (req->route == NULL && allowed == 0 && req->path.n > 1 && str_ends(req->path, STR("/"))) {
+        req->redirect = str_head(req->path, req->path.n - 1);
+        if (router_find(w->router, METHOD_GET, req->redirect, req->segment, &allowed) != NULL) {
+            refuse(x, 308, MSG("problem.moved"));
+            return;
+        }
+        req->redirect = (str){NULL, 0};
+    }
+    if (req->route == NULL) {
+        if (allowed)
+            response_header(&x->response, "Allow", allow_text(x->arena, allowed));
+        refuse(x, allowed ? 405 : 404, allowed ? MSG("problem.method") : MSG("problem.not-found"));
+    } else if (!limits_take(w->limits, req->route->rate, req->peer, &x->wait_s)) {
+        refuse(x, 429, MSG("problem.too-often"));
+    } else if (find_person(x) != OK) {
+        refuse(x, 503, MSG("problem.busy"));
+    } else {
+        check_guard(x);
+        if (x->refused == 0 && req->method == METHOD_POST)
+            check_body(x);
+    }
+}
+
+struct exchange *web_begin(struct web *w, const struct head *head)
+{
+    struct arena *a = arena_new(REQUEST_ARENA);
+    struct exchange *x = ARENA_NEW(a, struct exchange);
+    w->active++;
+    x->arena = a;
+    x->head = *head;
+    x->began = clock_ticks();
+    x->response.status = 200;
+    x->req = (struct request){.web = w,
+                              .arena = a,
+                              .fault = &x->fault,
+                              .head = &x->head,
+                              .view = json_object(),
+                              .response = &x->response,
+                              .id = id_new()};
+    read_head(x);
+    return x;
+}
+
+bool web_refused(const struct exchange *x)
+{
+    return x->refused != 0;
+}
+
+/* ---- the body ---- */
+
+static int status_of(enum err e)
+{
+    static const int statuses[] = {
+        [OK] = 200,          [ERR_INPUT] = 400, [ERR_DENIED] = 403, [ERR_NOT_FOUND] = 404,
+        [ERR_CONFLICT] = 409, [ERR_LIMIT] = 429, [ERR_BUSY] = 503,   [ERR_IO] = 500,
+    };
+    return statuses[e];
+}
+
+static const char *why_of(enum err e)
+{
+    static const char *const keys[] = {
+        [OK] = MSG("problem.request"),
+        [ERR_INPUT] = MSG("problem.request"),
+        [ERR_DENIED] = MSG("problem.denied"),
+        [ERR_NOT_FOUND] = MSG("problem.not-found"),
+        [ERR_CONFLICT] = MSG("problem.conflict"),
+        [ERR_LIMIT] = MSG("problem.too-often"),
+        [ERR_BUSY] = MSG("problem.busy"),
+        [ERR_IO] = MSG("problem.broken"),
+    };
+    return keys[e];
+}
+
+void web_body(struct exchange *x, str bytes)
+{
+    if (x->refused != 0 || x->req.method != METHOD_POST)
+        return;
+    if (bytes.n > x->body.max - MIN_OF(x->body.n, x->body.max)) {
+        refuse(x, 413, MSG("problem.too-large"));
+        return;
+    }
+    if (x->multipart == NULL) {
+        buf_put(&x->body, bytes);
+        return;
+    }
+    x->body.n += bytes.n; /* counted, not kept */
+    enum err e = multipart_push(x->multipart, bytes);
+    if (e == ERR_LIMIT)
+        refuse(x, 413, MSG("problem.too-large"));
+    else if (e != OK)
+        refuse(x, e == ERR_INPUT ? 400 : status_of(e), e == ERR_INPUT ? MSG("problem.form") : why_of(e));
+}
+
+/* ---- the handler ---- */
+
+static void prepare_forms(struct request *req, const struct route *page)
+{
+    size_t n = 0;
+    while (page->shows && page->shows[n])
+        n++;
+    req->shown = ARENA_ARRAY(req->arena, struct form_state, n);
+    req->n_shown = n;
+    for (size_t i = 0; i < n; i++) {
+        req->shown[i].form = page->shows[i];
+        if (page->shows[i] == req->form.form)
+            req->shown[i] = req->form;
+    }
+}
+
+static void forget_attempt(struct request *req)
+{
+    tx_end(&req->tx);
+    req->writing = false;
+    json_object_clear(req->view);
+    req->template = NULL;
+    req->redirect = (str){NULL, 0};
+}
+
+/* Runs the handler and commits; begins anew where another transaction was in the way. */
+static enum err run_handler(struct request *req, handler *run)
+{
+    size_t headers = req->response->n_headers;
+    for (int attempt = 1;; attempt++) {
+        enum err e = run(req);
+        bool retry = false, wrote = req->writing;
+        if (req->tx != NULL) {
+            if (e == OK)
+                e = tx_commit(req->tx);
+            retry = e != OK && tx_should_retry(req->tx);
+        }
+        if (!retry || attempt == MAX_ATTEMPTS) {
+            tx_end(&req->tx);
+            req->writing = false;
+            if (e == OK && wrote && req->web->config.committed)
+                req->web->config.committed(req->web->config.app);
+            return e;
+        }
+        forget_attempt(req);
+        fault_clear(req->fault);
+        req->response->n_headers = headers;
+    }
+}
+
+/* The form was wrong: its page is made again, with the same values and the messages. */
+static enum err show_again(struct request *req)
+{
+    int allowed;
+    str segments[MAX_SEGMENTS];
+    const struct route *page =
+        req->route->again
+            ? router_find(req->web->router, METHOD_GET, str_from(req->route->again), segments, &allowed)
+            : NULL;
+    forget_attempt(req);
+    fault_clear(req->fault);
+    if (page == NULL || req->json)
+        return ERR_INPUT;
+    if (req->status < 400)
+        req->status = 422;
+    memcpy(req->segment, segments, sizeof segments);
+    prepare_forms(req, page);
+    return run_handler(req, page->run);
+}
+
+static enum err read_form(struct exchange *x)
+{
+    struct request *req = &x->req;
+    if (x->multipart)
+        TRY(upload_finish(x));
+    else
+        TRY(form_read(&req->form, x->arena, buf_str(&x->body), &x->csrf, req->fault));
+    return OK;
+}
+
+static enum err run_post(struct exchange *x)
+{
+    struct request *req = &x->req;
+    if (read_form(x) != OK) {
+        refuse(x, 400, MSG("problem.form"));
+        return ERR_INPUT;
+    }
+    if (!req->route->no_csrf && !csrf_ok(req, x->csrf)) {
+        refuse(x, 403, MSG("problem.csrf"));
+        return ERR_DENIED;
+    }
+    form_check(&req->form, x->arena);
+    enum err e = OK;
+    if (!req->form.wrong)
+        e = run_handler(req, req->route->run);
+    if (!req->form.wrong || (e != OK && e != ERR_INPUT))
+        return e;
+    int status = req->status >= 400 ? req->status : 422;
+    e = show_again(req);
+    if (e != OK) {
+        refuse(x, status, MSG("problem.fields"));
+        return ERR_INPUT;
+    }
+    return OK;
+}
+
+static enum err run_get(struct request *req)
+{
+    prepare_forms(req, req->route);
+    return run_handler(req, req->route->run);
+}
+
+/* ---- the answer ---- */
+
+static void answer_redirect(struct request *req, int status)
+{
+    req->status = req->response->status = status;
+    response_header(req->response, "Location", req->redirect);
+    response_header(req->response, "Cache-Control", STR("no-store"));
+}
+
+/* A handler said "see there". */
+static enum err answer_see(struct request *req)
+{
+    if (!req->json) {
+        answer_redirect(req, 303);
+        return OK;
+    }
+    json_put_str(req->view, "location", req->redirect);
+    return page_render(req, req->status, "");
+}
+
+static enum err answer(struct request *req)
+{
+    if (req->redirect.n > 0)
+        return answer_see(req);
+    if (req->template != NULL)
+        return page_render(req, req->status, req->template);
+    if (req->response->body.p != NULL || req->response->source.read != NULL)
+        return OK;
+    return FAIL(req->fault, ERR_IO, "the handler gave no answer");
+}
+
+static void answer_refused(struct exchange *x)
+{
+    struct request *req = &x->req;
+    bool moved = x->refused == 308;
+    if (req->redirect.n > 0 && (moved || !req->json)) {
+        answer_redirect(req, moved ? 308 : 303);
+        return;
+    }
+    page_problem(x, x->refused, x->why);
+}
+
+static void log_request(struct exchange *x)
+{
+    struct web *w = x->req.web;
+    int64_t micros = clock_ticks() - x->began;
+    int status = x->response.status;
+    w->requests[status / 100 % 6]++;
+    w->micros += micros;
+    if (x->fault.code != OK && status >= 500)
+        log_fault(w->config.privacy->log, "request-failed", id_str(&x->req.id), &x->fault);
+    /* The route, never the path: a path may carry a token. */
+    log_event(w->config.privacy->log, LOG_INFO, "request", LOG_TEXT("id", id_str(&x->req.id)),
+              LOG_TEXT("method", str_from(x->req.method == METHOD_POST  ? "POST"
+                                          : x->req.method == METHOD_HEAD ? "HEAD"
+                                          : x->req.method == METHOD_GET  ? "GET"
+                                                                         : "other")),
+              LOG_TEXT("route", str_from(x->req.route ? x->req.route->path : "none")),
+              LOG_INT("status", status), LOG_INT("micros", micros));
+}
+
+const struct response *web_finish(struct exchange *x)
+{
+    struct request *req = &x->req;
+    enum err e = OK;
+    page_headers(req);
+    if (x->refused == 0) {
+        e = req->method == METHOD_POST ? run_post(x) : run_get(req);
+        if (e == OK)
+            e = answer(req);
+        if (e != OK)
+            refuse(x, status_of(e), why_of(e));
+    }
+    if (x->refused != 0) {
+        if (x->response.source.read != NULL)
+            x->response.source.close(x->response.source.state);
+        x->response.source = (struct body_source){0};
+        answer_refused(x);
+    }
+    if (req->set_form_cookie)
+        request_set_cookie(req, "form", req->form_secret);
+    log_request(x);
+    return &x->response;
+}
+
+void web_end(struct exchange **x)
+{
+    struct exchange *e = *x;
+    *x = NULL;
+    if (e->response.source.read != NULL)
+        e->response.source.close(e->response.source.state);
+    tx_end(&e->req.tx);
+    upload_done(&e->req);
+    json_decref(e->req.view);
+    e->req.web->active--;
+    struct arena *a = e->arena;
+    arena_free(&a);
+}
+
+struct web_figures web_figures(const struct web *w)
+{
+    struct web_figures g = {.active = w->active,
+                            .refused_cookies = w->refused_cookies,
+                            .micros = w->micros};
+    for (size_t i = 0; i < COUNT(g.requests); i++)
+        g.requests[i] = w->requests[i];
+    return g;
+}

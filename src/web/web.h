@@ -1,0 +1,191 @@
+/*
+ * web: from a request to a page. Knows no feature: those give it routes, forms and views.
+ *
+ * A route row says method, path, who may enter, the form it takes, its body limit and its rate class;
+ * a row that leaves one out does not start. What no row says is refused.
+ *
+ * A handler reads checked input, calls its model and fills a view (JSON). The platform commits, then
+ * renders the view as a page, or answers it as it is to Accept: application/json. A handler's error
+ * becomes the right status page or problem+json (RFC 9457) in one place.
+ *
+ *     static enum err show_devices(struct request *req)
+ *     {
+ *         json_t *list = json_put_array(req->view, "devices");
+ *         TRY(device_list(request_read(req), req->session.account, list));
+ *         return request_page(req, "devices/list");
+ *     }
+ */
+#ifndef WEB_WEB_H
+#define WEB_WEB_H
+
+#include "privacy/privacy.h"
+#include "web/assets.h"
+#include "web/form.h"
+#include "web/http.h"
+#include "web/limits.h"
+#include "web/session.h"
+
+struct web;
+struct request;
+
+typedef enum err handler(struct request *req);
+
+/* Who may enter. */
+enum guard {
+    GUARD_MISSING = 0,
+    GUARD_PUBLIC,
+    GUARD_SIGNED_IN,
+    GUARD_RECENT,   /* signed in, and the password proved within ten minutes */
+    GUARD_LOOPBACK, /* from this machine, past no proxy */
+};
+
+struct route {
+    enum method method; /* GET also answers HEAD */
+    const char *path;   /* "/account/takeouts/:id": a segment with ':' is a value */
+    handler *run;
+    enum guard guard;
+    enum rate rate;
+    const struct form *form;         /* POST: what it takes */
+    const struct form *const *shows; /* GET: forms on the page, NULL-terminated */
+    const char *again;               /* POST: the page that shows the form again when it is wrong */
+    size_t body_max;                 /* POST: bytes; 0: 16 KiB; with files, of the whole body */
+    bool no_csrf;                    /* POST from elsewhere: a token in it says all (RFC 8058) */
+};
+
+/* Where it stands in the menu of people who are signed in. */
+struct menu_entry {
+    const char *path;
+    const char *label; /* a key */
+};
+
+/* What a feature knows of a signed-in person that every page needs. */
+struct person {
+    str language; /* ISO 639, or empty */
+    str zone;     /* IANA, or empty */
+};
+typedef enum err person_fn(struct tx *tx, void *app, id account, struct person *out);
+
+struct web_config {
+    const struct privacy *privacy;
+    const struct template_set *pages;
+    void *app; /* for handlers: request_app() */
+    str public_url; /* "https://portal.example.com", without a slash at its end */
+    const struct route *const *routes; /* lists, each ended by a row without a path */
+    size_t n_lists;
+    const struct menu_entry *menu;
+    size_t n_menu;
+    person_fn *person;
+    const struct rate_config *rates; /* RATE_CLASSES of them */
+    void (*committed)(void *app);    /* called after a write was committed; may be NULL */
+    bool behind_proxy; /* X-Forwarded-For is set by a proxy of ours */
+    bool demo;         /* pages say so, and link to the mail that was "sent" */
+};
+
+/* ERR_INPUT: a route row that leaves something out, by its path. */
+CHECKED enum err web_open(struct web **out, const struct web_config *config, struct fault *f);
+void web_close(struct web **w); /* for CLEANUP */
+
+/* ---- for handlers ---- */
+
+enum { MAX_SEGMENTS = 4 };
+
+struct request {
+    struct web *web;
+    struct arena *arena;
+    struct fault *fault;
+    const struct head *head;
+    enum method method;
+    str path, query;
+    const struct route *route;
+    str segment[MAX_SEGMENTS]; /* values of the path's ':' segments */
+    struct session session;    /* .there: is somebody signed in? */
+    struct locale locale;
+    str peer;                  /* the visitor's address */
+    struct form_state form;    /* what a POST sent, checked */
+    struct form_state *shown;  /* the page's forms, as many as the route shows */
+    size_t n_shown;
+    json_t *view;
+    struct response *response;
+    /* the platform's own */
+    id id; /* names this request in the log and on an error's page */
+    int status;
+    const char *template;
+    str redirect;
+    struct tx *tx;
+    str form_secret;
+    bool set_form_cookie, json;
+    bool writing; /* tx is a write transaction */
+    struct upload *upload;
+};
+
+void *request_app(const struct request *req);
+const struct privacy *request_privacy(const struct request *req);
+
+/* The request's transaction; begun at the first call, committed by the platform if the handler
+ * answers OK. Reading first and writing later begins a second one. */
+struct tx *request_read(struct request *req);
+struct tx *request_write(struct request *req);
+/* The signed-in person's key, fetched once. */
+CHECKED enum err request_key(struct request *req, struct key *out);
+
+/* A parameter of the query, decoded; empty where it is absent, malformed or longer than max. */
+str request_query(struct request *req, const char *name, size_t max);
+/* A form on this page, by name, to put values in. */
+struct form_state *request_form(struct request *req, const char *name);
+
+/* Answers: a page of this template with req->view. */
+CHECKED enum err request_page(struct request *req, const char *template);
+CHECKED enum err request_page_as(struct request *req, int status, const char *template);
+/* After a POST: see there (303); JSON clients get `status` and {"location": …}. */
+CHECKED enum err request_see(struct request *req, int status, str location);
+/* The form was wrong: the page again, with what was typed and what is wrong with it. */
+CHECKED enum err request_again(struct request *req, int status);
+/* Bytes as they are. */
+CHECKED enum err request_bytes(struct request *req, int status, const char *type, str bytes);
+/* A stream to save under that name. */
+CHECKED enum err request_download(struct request *req, const char *type, str name,
+                                  struct body_source source);
+
+/* Cookies: only those that an inventory declares; another name is a bug and aborts. An empty value
+ * removes it. */
+void request_set_cookie(struct request *req, const char *name, str value);
+str request_cookie(const struct request *req, const char *name);
+/* Signs in: the cookie of a session that session_begin() made. */
+void request_sign_in(struct request *req, str token);
+void request_sign_out(struct request *req);
+
+/* An absolute URL for a mail. */
+str request_url(const struct request *req, struct arena *a, str path);
+/* Is it a path of ours to go on to (no other host)? */
+bool request_is_local(str path);
+/* The browser and system that sent it, in few words ("Firefox, Windows"). */
+str request_browser(const struct request *req);
+
+/* ---- for servers ---- */
+
+struct exchange; /* one request and its response */
+
+/* A head has come. Never NULL; the head's slices must live until web_end(). */
+struct exchange *web_begin(struct web *w, const struct head *head);
+/* Has it been refused already (then the body need not be read)? */
+bool web_refused(const struct exchange *x);
+/* A piece of the body. */
+void web_body(struct exchange *x, str bytes);
+/* The request is complete: runs the handler. The response lives until web_end(). */
+const struct response *web_finish(struct exchange *x);
+void web_end(struct exchange **x);
+
+/* Counters for /metrics. */
+struct web_figures {
+    int64_t requests[6]; /* by status class: [2] is 2xx … */
+    int64_t active;
+    int64_t refused_cookies; /* attempts to set one that is not declared */
+    int64_t micros;          /* spent answering */
+};
+struct web_figures web_figures(const struct web *w);
+
+/* For verification: cookies set against cookies declared. */
+struct check;
+CHECKED enum err check_cookies(struct check *c);
+
+#endif

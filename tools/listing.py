@@ -1,0 +1,11 @@
+"""Lists what a room or feature brings along: records.yaml, views/*, locale/*.po."""
+import os
+import sys
+
+root = sys.argv[1]
+found = ["records.yaml"] if os.path.exists(os.path.join(root, "records.yaml")) else []
+for folder, endings in (("views", (".html", ".txt")), ("locale", (".po",))):
+    path = os.path.join(root, folder)
+    if os.path.isdir(path):
+        found += [f"{folder}/{name}" for name in sorted(os.listdir(path)) if name.endswith(endings)]
+print("\n".join(found))
