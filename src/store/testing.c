@@ -10,9 +10,9 @@ static void die(const char *what, const struct fault *f)
     abort();
 }
 
-bool testing_has_postgres(void)
+bool testing_wants(enum db_kind kind)
 {
-    return getenv("TROTH_TEST_POSTGRES") != NULL;
+    return (getenv("TROTH_TEST_POSTGRES") != NULL) == (kind == DB_POSTGRES);
 }
 
 void testing_db_open(struct testing_db *t, enum db_kind kind, const char *name)

@@ -12,8 +12,9 @@ struct testing_db {
     char dir[64];    /* a folder of the test's own: holds the SQLite file, and what it likes */
 };
 
-/* Is there a PostgreSQL to test on? (script/with-postgres sets TROTH_TEST_POSTGRES.) */
-bool testing_has_postgres(void);
+/* Is this kind of database to be tested on? PostgreSQL where script/with-postgres has set
+ * TROTH_TEST_POSTGRES, and then only it. */
+bool testing_wants(enum db_kind kind);
 
 /* A new database; a failure ends the test program. `name` tells two of one test apart. */
 void testing_db_open(struct testing_db *t, enum db_kind kind, const char *name);

@@ -497,10 +497,12 @@ int main(void)
         T(mya_24_old_copies_yield_nothing_after_a_rotation),
         T(sec_03_sealed_files_are_whole_or_refused),
     };
+    int failed = 0;
     kind = DB_SQLITE;
-    int failed = cmocka_run_group_tests_name("vault on SQLite", tests, NULL, NULL);
+    if (testing_wants(kind))
+        failed += cmocka_run_group_tests_name("vault on SQLite", tests, NULL, NULL);
     kind = DB_POSTGRES;
-    if (testing_has_postgres())
+    if (testing_wants(kind))
         failed += cmocka_run_group_tests_name("vault on PostgreSQL", tests, NULL, NULL);
     return failed;
 }

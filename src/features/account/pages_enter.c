@@ -9,7 +9,7 @@
 
 static const struct form_field sign_up_fields[] = {
     {"email", FIELD_EMAIL, .required = true, .label = MSG("field.email"), .autocomplete = "email"},
-    {"password", FIELD_NEW_PASSWORD, .required = true, .label = MSG("field.new-password"),
+    {"password", FIELD_NEW_PASSWORD, .required = true, .label = MSG("field.password"),
      .hint = MSG("field.new-password-hint"), .autocomplete = "new-password"},
     {"news", FIELD_CHECK, .label = MSG("consent.product-news.1")},
 };
