@@ -190,6 +190,7 @@ struct sending {
     id subject, mail;
     str state, purpose, to, content;
     str next; /* the state that it is to have */
+    bool elsewhere; /* another worker has it */
     int64_t consent;
     struct arena *arena;
     struct fault *fault;
@@ -245,7 +246,8 @@ static enum err hand_over(struct tx *tx, void *arg)
     bind_id(q, s->subject);
     bind_id(q, s->mail);
     TRY(query_run(q));
-    return query_changes(q) == 1 ? OK : ERR_CONFLICT;
+    s->elsewhere = query_changes(q) == 0;
+    return s->elsewhere ? ERR_CONFLICT : OK;
 }
 
 static enum err set_state(struct tx *tx, void *arg)
@@ -301,6 +303,8 @@ static enum err to_server(struct sending *s)
     }
     enum delivery d = smtp_deliver(&s->m->smtp, str_cstr(s->arena, s->m->config.from),
                                    str_cstr(s->arena, s->to), s->content, before_dot, s, &code);
+    if (s->elsewhere) /* our lease ran out: what becomes of it is theirs to say */
+        return FAIL(s->fault, ERR_BUSY, "another worker has the mail");
     switch (d) {
     case DELIVERED:
         return move_to(s, "sent");

@@ -64,10 +64,12 @@ static enum delivery judge(CURLcode r, long code, const struct upload *u)
 {
     if (r == CURLE_OK)
         return DELIVERED;
-    if (code >= 500 && code < 600)
-        return DELIVERY_REFUSED;
-    /* A reply of 4xx is an answer, also to the dot: the server does not have the mail. */
-    bool answered = r == CURLE_WEIRD_SERVER_REPLY && code >= 400 && code < 500;
+    /* libcurl's errors for a refused sender, recipient or DATA, and for a refused dot. Before those,
+     * 5xx is about us (a wrong password, a server that is closed), not about this mail. */
+    bool answered = r == (u->dotted ? CURLE_WEIRD_SERVER_REPLY : CURLE_SEND_ERROR) && code >= 400;
+    bool about_us = code == 530 || code == 535 || code == 538;
+    if (answered && code >= 500)
+        return about_us ? DELIVERY_LATER : DELIVERY_REFUSED;
     return u->dotted && !answered ? DELIVERY_UNCERTAIN : DELIVERY_LATER;
 }
 

@@ -15,18 +15,24 @@ enum {
     MAX_WAIT_S = 3600,
 };
 
-#define LEASE      (2 * MOMENT_MINUTE)
-#define TASK_LEASE (30 * MOMENT_MINUTE)
-#define NEVER      (INT64_MAX / 2)
+#define LEASE (2 * MOMENT_MINUTE)
+#define NEVER (INT64_MAX / 2)
+
+struct worker {
+    struct work *work;
+    pthread_t thread;
+    id job; /* that it runs; under the mutex */
+};
 
 struct work {
     struct work_config config;
     char owner[ID_LENGTH + 1]; /* this process, in leases */
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    bool stopping, running;
+    bool stopping, running, keeping; /* the last two: threads that there are */
     uint64_t calls; /* of work_wake() */
-    pthread_t workers[MAX_WORKERS], scheduler;
+    struct worker workers[MAX_WORKERS];
+    pthread_t scheduler, keeper;
     int n_workers;
     atomic_int_least64_t done, failed, given_up;
 };
@@ -74,7 +80,7 @@ static enum err take_job(struct tx *tx, void *arg)
                       "(SELECT id FROM job WHERE due <= $3 AND leased <= $3 AND subject = $4 "
                       "ORDER BY due LIMIT 1) "
                       "AND leased <= $3 RETURNING id, subject, kind, payload, attempts");
-    bind_time(q, now + LEASE);
+    bind_time(q, now + t->w->config.lease);
     bind_text(q, str_from(t->w->owner));
     bind_time(q, now);
     if (!id_is_none(t->subject))
@@ -175,8 +181,17 @@ static enum err run_job(struct work *w, const struct job *job, struct arena *a, 
     return OK;
 }
 
-/* Takes and runs one job; *ran tells whether there was one. */
-static enum err run_next(struct work *w, id subject, bool *ran, struct fault *f)
+static void note_running(struct work *w, id *slot, id job)
+{
+    if (slot == NULL)
+        return;
+    pthread_mutex_lock(&w->mutex);
+    *slot = job;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+/* Takes and runs one job; *ran tells whether there was one. `slot` is where the keeper sees it. */
+static enum err run_next(struct work *w, id subject, id *slot, bool *ran, struct fault *f)
 {
     struct arena *a = arena_new(JOB_ARENA);
     struct taking t = {.w = w, .subject = subject};
@@ -185,8 +200,11 @@ static enum err run_next(struct work *w, id subject, bool *ran, struct fault *f)
     if (e == OK && any)
         e = db_transact(w->config.db, a, f, take_job, &t);
     *ran = e == OK && t.found;
-    if (*ran)
+    if (*ran) {
+        note_running(w, slot, t.job.id);
         e = run_job(w, &t.job, a, f);
+        note_running(w, slot, (id){{0}});
+    }
     arena_free(&a);
     return e;
 }
@@ -195,7 +213,7 @@ enum err work_run_due(struct work *w, id subject, int *ran, struct fault *f)
 {
     *ran = 0;
     for (bool more = true; more; *ran += more)
-        TRY(run_next(w, subject, &more, f));
+        TRY(run_next(w, subject, NULL, &more, f));
     return OK;
 }
 
@@ -233,7 +251,7 @@ static enum err claim_task(struct tx *tx, void *arg)
     struct query *q = SQL(tx, "UPDATE schedule SET leased = $2, owner = $3 "
                               "WHERE name = $1 AND due <= $4 AND leased <= $4");
     bind_text(q, str_from(c->task->name));
-    bind_time(q, now + TASK_LEASE);
+    bind_time(q, now + c->w->config.lease);
     bind_text(q, str_from(c->w->owner));
     bind_time(q, now);
     TRY(query_run(q));
@@ -296,7 +314,8 @@ enum err work_run_task(struct work *w, const char *name, struct arena *a, struct
 
 /* ---- threads ---- */
 
-/* Waits until woken, stopping, or for a moment; false when stopping. */
+/* Waits until stopping, or for a moment; where `seen` is given, also until woken. False when
+ * stopping. */
 static bool wait_for_work(struct work *w, uint64_t *seen, int ms)
 {
     struct timespec until;
@@ -305,10 +324,11 @@ static bool wait_for_work(struct work *w, uint64_t *seen, int ms)
     until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&w->mutex);
-    while (!w->stopping && w->calls == *seen)
+    while (!w->stopping && (seen == NULL || w->calls == *seen))
         if (pthread_cond_timedwait(&w->wake, &w->mutex, &until) != 0)
             break;
-    *seen = w->calls;
+    if (seen)
+        *seen = w->calls;
     bool go_on = !w->stopping;
     pthread_mutex_unlock(&w->mutex);
     return go_on;
@@ -334,14 +354,15 @@ static void tell(struct work *w, bool *away, enum err e, const struct fault *f)
 
 static void *worker(void *arg)
 {
-    struct work *w = arg;
+    struct worker *self = arg;
+    struct work *w = self->work;
     uint64_t seen = 0;
     bool away = false;
     id all = {{0}};
     do {
         for (bool ran = true; ran && !is_stopping(w);) {
             struct fault f = {0};
-            enum err e = run_next(w, all, &ran, &f);
+            enum err e = run_next(w, all, &self->job, &ran, &f);
             tell(w, &away, e, &f);
             ran &= e == OK;
         }
@@ -353,14 +374,52 @@ static void *schedule(void *arg)
 {
     struct work *w = arg;
     bool away = false;
-    uint64_t seen = 0;
     do {
         for (size_t i = 0; i < w->config.n_tasks && !is_stopping(w); i++) {
             struct fault f = {0};
             enum err e = run_if_due(w, &w->config.tasks[i], &f);
             tell(w, &away, e, &f);
         }
-    } while (wait_for_work(w, &seen, 4 * IDLE_MS));
+    } while (wait_for_work(w, NULL, 4 * IDLE_MS));
+    return NULL;
+}
+
+static enum err renew(struct tx *tx, void *arg)
+{
+    struct work *w = arg;
+    moment until = clock_now(w->config.clock) + w->config.lease;
+    id running[MAX_WORKERS];
+    int n = 0;
+    pthread_mutex_lock(&w->mutex);
+    for (int i = 0; i < w->n_workers; i++)
+        if (!id_is_none(w->workers[i].job))
+            running[n++] = w->workers[i].job;
+    pthread_mutex_unlock(&w->mutex);
+    for (int i = 0; i < n; i++) { /* as many as there are threads */
+        struct query *q = SQL(tx, "UPDATE job SET leased = $1 WHERE id = $2 AND owner = $3");
+        bind_time(q, until);
+        bind_id(q, running[i]);
+        bind_text(q, str_from(w->owner));
+        TRY(query_run(q));
+    }
+    struct query *q = SQL(tx, "UPDATE schedule SET leased = $1 WHERE owner = $2");
+    bind_time(q, until);
+    bind_text(q, str_from(w->owner));
+    return query_run(q);
+}
+
+/* Jobs and tasks may take longer than a lease lasts. */
+static void *keep_leases(void *arg)
+{
+    struct work *w = arg;
+    bool away = false;
+    while (wait_for_work(w, NULL, (int)(w->config.lease / 4000))) {
+        struct arena *a = arena_new(1 << 20);
+        struct fault f = {0};
+        enum err e = db_transact(w->config.db, a, &f, renew, w);
+        tell(w, &away, e, &f);
+        arena_free(&a);
+    }
     return NULL;
 }
 
@@ -381,6 +440,8 @@ enum err work_open(struct work **out, const struct work_config *config, struct f
     w->config = *config;
     if (w->config.workers == 0)
         w->config.workers = DEFAULT_WORKERS;
+    if (w->config.lease == 0)
+        w->config.lease = LEASE;
     w->config.workers = MIN_OF(w->config.workers, MAX_WORKERS);
     id owner = id_new();
     memcpy(w->owner, owner.text, sizeof w->owner);
@@ -397,9 +458,15 @@ enum err work_start(struct work *w, struct fault *f)
     arena_free(&a);
     TRY(e);
     w->stopping = false;
-    for (; w->n_workers < w->config.workers; w->n_workers++)
-        if (pthread_create(&w->workers[w->n_workers], NULL, worker, w) != 0)
+    for (; w->n_workers < w->config.workers; w->n_workers++) {
+        struct worker *x = &w->workers[w->n_workers];
+        x->work = w;
+        if (pthread_create(&x->thread, NULL, worker, x) != 0)
             return FAIL(f, ERR_BUSY, "no thread for a worker");
+    }
+    if (pthread_create(&w->keeper, NULL, keep_leases, w) != 0)
+        return FAIL(f, ERR_BUSY, "no thread for the leases");
+    w->keeping = true;
     if (pthread_create(&w->scheduler, NULL, schedule, w) != 0)
         return FAIL(f, ERR_BUSY, "no thread for the schedule");
     w->running = true;
@@ -412,11 +479,13 @@ void work_stop(struct work *w)
     w->stopping = true;
     pthread_cond_broadcast(&w->wake);
     pthread_mutex_unlock(&w->mutex);
+    if (w->keeping)
+        pthread_join(w->keeper, NULL);
     for (; w->n_workers > 0; w->n_workers--)
-        pthread_join(w->workers[w->n_workers - 1], NULL);
+        pthread_join(w->workers[w->n_workers - 1].thread, NULL);
     if (w->running)
         pthread_join(w->scheduler, NULL);
-    w->running = false;
+    w->running = w->keeping = false;
 }
 
 void work_close(struct work **w)

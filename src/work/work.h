@@ -64,6 +64,8 @@ struct work_config {
     const struct task *tasks;
     size_t n_tasks;
     int workers;  /* threads; 0 means 2 */
+    int64_t lease; /* microseconds that a job or task of a process that died stays taken; while it
+                    * lives it renews them. 0 means two minutes */
     bool alone;   /* no other process works on this database: leases left over are void */
 };
 
