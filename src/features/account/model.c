@@ -116,12 +116,17 @@ static enum err insert_account(struct tx *tx, const struct privacy *p, account_i
     return lookup_add(tx, p, LOOKUP, email->same, which.id);
 }
 
+/*
+ * What a registration chose travels with its own link: the password, and news, by the language that
+ * the question was asked in. Only the address's owner can open the link, so nobody can choose for
+ * somebody else.
+ */
 static enum err send_confirmation(struct tx *tx, struct portal *p, const struct account *x,
-                                  const struct key *k, str hash)
+                                  const struct key *k, const struct registration *r)
 {
-    str token;
+    str token, news = r->news ? str_from(r->locale->code) : (str){NULL, 0};
     moment ends = clock_now(p->privacy.clock) + CONFIRM_WITHIN;
-    TRY(ticket_make(tx, &p->privacy, x->id, k, TICKET_CONFIRM, hash, (str){NULL, 0}, ends, &token));
+    TRY(ticket_make(tx, &p->privacy, x->id, k, TICKET_CONFIRM, r->password_hash, news, ends, &token));
     return account_mail(tx, p, x, k, "confirm", x->email,
                         str_fmt(tx_arena(tx), "/verify-email?t=%.*s", STR_FMT(token)), NULL);
 }
@@ -159,9 +164,8 @@ static enum err register_known(struct tx *tx, struct portal *p, const struct reg
     TRY(vault_subject_key(p->privacy.vault, which.id, &k, tx_arena(tx), tx_fault(tx)));
     TRY(account_get(tx, &p->privacy, which, &k, &x));
     if (x.unconfirmed) {
-        /* Each attempt has a link of its own, and with it the password that it chose. */
         TRY(count_tickets(tx, which, TICKET_CONFIRM, &links));
-        return links >= MAX_LINKS ? OK : send_confirmation(tx, p, &x, &k, r->password_hash);
+        return links >= MAX_LINKS ? OK : send_confirmation(tx, p, &x, &k, r);
     }
     TRY(told_lately(tx, &p->privacy, which, "known", &lately));
     if (lately || x.closed)
@@ -182,11 +186,7 @@ static enum err register_new(struct tx *tx, struct portal *p, const struct regis
                         .email = r->email.shown,
                         .language = str_from(r->locale->code),
                         .zone = str_from(r->locale->zone)};
-    if (r->news)
-        TRY(consent_record(tx, &p->privacy, which.id,
-                           inventory_purpose(p->privacy.inventory, STR("product-news")), true,
-                           r->locale->code, CONSENT_WAY_SIGN_UP));
-    return send_confirmation(tx, p, &x, &k, r->password_hash);
+    return send_confirmation(tx, p, &x, &k, r);
 }
 
 enum err account_register(struct tx *tx, struct portal *p, const struct registration *r)
@@ -241,7 +241,6 @@ enum err account_confirm(struct tx *tx, struct portal *p, str token)
 {
     struct ticket t;
     struct account x;
-    bool news;
     CLEANUP(key_wipe) struct key k;
     TRY(ticket_find(tx, &p->privacy, TICKET_CONFIRM, token, &t));
     TRY(vault_subject_key(p->privacy.vault, t.account.id, &k, tx_arena(tx), tx_fault(tx)));
@@ -253,9 +252,10 @@ enum err account_confirm(struct tx *tx, struct portal *p, str token)
     TRY(query_run(q));
     TRY(account_write_password(tx, &k, t.account, t.password));
     TRY(ticket_use(tx, t.account, TICKET_CONFIRM));
-    TRY(consent_holds(tx, &p->privacy, t.account.id,
-                      inventory_purpose(p->privacy.inventory, STR("product-news")), &news, NULL));
-    return news ? account_mail(tx, p, &x, &k, "news-welcome", x.email, (str){NULL, 0}, NULL) : OK;
+    if (t.detail.n == 0)
+        return OK;
+    return account_set_news(tx, p, t.account, true, str_cstr(tx_arena(tx), t.detail),
+                            CONSENT_WAY_SIGN_UP);
 }
 
 /* ---- signing in ---- */
