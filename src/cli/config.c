@@ -12,7 +12,9 @@ enum { MAX_FILE = 256 * 1024, NAME_BYTES = 64 };
 #define AT(field) offsetof(struct settings, field)
 
 static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
+/* Two words that are a flag: the second sets it. */
 static const char *const rotators[] = {"program", "operator", NULL};
+static const char *const switches[] = {"on", "off", NULL};
 
 const struct config_key config_keys[] = {
     {"data", KEY_TEXT, AT(data), "/var/lib/troth", .about = "The data directory; made if it is not there."},
@@ -34,6 +36,7 @@ const struct config_key config_keys[] = {
     {"argon_passes", KEY_INT, AT(argon_passes), "3", .least = 1, .most = 100, .about = "Passes of one password hash."},
     {"max_connections", KEY_INT, AT(max_connections), "64", .least = 1, .most = 4096, .about = "Connections at a time; one thread each."},
     {"workers", KEY_INT, AT(workers), "2", .least = 1, .most = 16, .about = "Threads for work done later."},
+    {"limits", KEY_WORD, AT(limits_off), "on", switches, .about = "How often one address may ask: on or off. Off is for benchmarks, and for a proxy that limits."},
     {"behind_proxy", KEY_FLAG, AT(behind_proxy), "false", .about = "Believe X-Forwarded-For: a proxy of yours sets it."},
     {"demo", KEY_FLAG, AT(demo), "false", .about = "Say that this is a demo, and show the mail that it sends."},
     {"log_level", KEY_WORD, AT(log_level), "info", levels, .about = "debug, info, warning or error."},
@@ -96,8 +99,8 @@ static enum err set_value(const struct config_key *k, struct settings *out, str 
     case KEY_WORD:
         if (!is_word(k->words, value))
             return complain(s, f, "not one of its words");
-        if (k->words == rotators)
-            *(bool *)at = str_is(value, "operator");
+        if (k->words == rotators || k->words == switches)
+            *(bool *)at = str_is(value, k->words[1]);
         else
             *(str *)at = value;
         return OK;

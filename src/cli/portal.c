@@ -26,6 +26,7 @@ const struct rate_config portal_rates[RATE_CLASSES] = {
     [RATE_SIGN_IN] = {5, 100},
     [RATE_MAIL] = {2, 50},
 };
+static const struct rate_config no_rates[RATE_CLASSES];
 
 /* ---- words: what is embedded, and what lies over it ---- */
 
@@ -268,6 +269,12 @@ struct gathered {
 extern const struct task portal_tasks[];
 extern const size_t n_portal_tasks;
 
+static enum err check_cookies(struct check *c)
+{
+    struct portal *p = c->app;
+    return web_check_cookies(p->web, c);
+}
+
 static void gather(struct gathered *g)
 {
     g->checks[g->n_checks++] = (struct named_check){"check_marketing_mail", check_marketing_mail};
@@ -318,6 +325,7 @@ static enum err open_rooms(struct portal *p, const struct portal_words *w, struc
         .checks = copy_list(p->arena, g.checks, g.n_checks, sizeof *g.checks),
         .n_checks = g.n_checks,
         .rotation = s->master_key_every,
+        .app = p,
     };
     TRY(verify_check_names(p->privacy.inventory, &p->facts, f));
     TRY(open_mailer(p, w, f));
@@ -344,7 +352,7 @@ static enum err open_rooms(struct portal *p, const struct portal_words *w, struc
         .menu = copy_list(p->arena, g.menu, g.n_menu, sizeof *g.menu),
         .n_menu = g.n_menu,
         .person = g.person,
-        .rates = portal_rates,
+        .rates = s->limits_off ? no_rates : portal_rates,
         .committed = wake,
         .behind_proxy = s->behind_proxy,
         .demo = s->demo,
@@ -362,6 +370,7 @@ static enum err open_portal(struct portal *p, enum portal_need need, int *change
     p->privacy.organisation = w.organisation;
     p->privacy.catalog = w.catalog;
     p->privacy.formats = w.formats;
+    p->privacy.policies = policies_new();
     p->privacy.pages = w.html;
     p->privacy.files = files;
     TRY(open_stores(p, f));
@@ -411,6 +420,7 @@ void portal_close(struct portal **portal)
     db_close(&keyring);
     db_close(&p->privacy.db);
     formats_free(&p->privacy.formats);
+    policies_free(&p->privacy.policies);
     struct arena *a = p->arena;
     arena_free(&a);
 }

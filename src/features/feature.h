@@ -29,6 +29,7 @@ struct settings {
     int64_t argon_passes;
     int64_t max_connections;
     int64_t workers;
+    bool limits_off; /* nobody is told that they ask too often */
     bool behind_proxy;
     bool demo;
     str log_level;

@@ -288,7 +288,8 @@ static enum err run_one(struct run *r, str promise, const struct builtin *b, che
     struct arena *a = arena_new(CHECK_ARENA);
     CLEANUP(json_done) json_t *values = json_object(), *evidence = json_object();
     struct tx *tx = tx_begin(r->p->db, TX_READ, a, &own);
-    struct check c = {r->p, tx, a, &own, VERDICT_UNKNOWN, MSG("evidence.unknown"), values};
+    struct check c = {.p = r->p, .tx = tx, .arena = a, .fault = &own, .app = r->facts->app,
+                      .verdict = VERDICT_UNKNOWN, .evidence = MSG("evidence.unknown"), .values = values};
     enum err e = b ? b->run(&c, r->facts) : named ? named(&c) : check_rule(&c, rule);
     tx_end(&tx);
     if (e != OK) {
@@ -347,12 +348,6 @@ enum err verify_run(const struct privacy *p, const struct verify_facts *facts, i
 
 /* ---- showing ---- */
 
-static void put_state(struct promise_state *list, size_t *n, str promise, str ids, str text)
-{
-    list[(*n)++] = (struct promise_state){
-        .promise = promise, .ids = ids, .text = text, .verdict = VERDICT_UNKNOWN};
-}
-
 static str rule_text(const struct privacy *p, const struct locale *l, struct arena *a,
                      const struct keep_rule *rule)
 {
@@ -362,55 +357,77 @@ static str rule_text(const struct privacy *p, const struct locale *l, struct are
     return catalog_text(p->catalog, l, a, MSG("promise.rule"), values);
 }
 
-static enum err fill_states(struct tx *tx, const struct privacy *p, const struct locale *l,
-                            struct promise_state *list, size_t n)
+/* All promises, not yet looked up; with a locale, in its words. */
+static struct promise_state *list_promises(const struct privacy *p, const struct locale *l,
+                                           struct arena *a, size_t *n)
 {
-    struct arena *a = tx_arena(tx);
-    struct query *q = SQL(tx, "SELECT promise, checked, verdict, evidence, since FROM promise_check");
-    while (query_row(q)) {
-        str promise = row_text(q, 0), verdict = row_text(q, 2);
-        CLEANUP(json_done) json_t *evidence = NULL;
-        for (size_t i = 0; i < n; i++) {
-            struct promise_state *s = &list[i];
-            if (!str_eq(s->promise, promise))
-                continue;
-            s->checked = row_time(q, 1);
-            s->since = row_time(q, 4);
-            s->verdict = str_is(verdict, "kept")     ? VERDICT_KEPT
-                         : str_is(verdict, "broken") ? VERDICT_BROKEN
-                                                     : VERDICT_UNKNOWN;
-            TRY(tx_fail(tx, json_decode(row_text(q, 3), &evidence, tx_fault(tx))));
-            s->evidence = catalog_text(p->catalog, l, a,
-                                       str_cstr(a, json_get_str(evidence, "text")),
-                                       json_object_get(evidence, "values"));
-            break;
-        }
-    }
-    return query_end(q);
+    const struct inventory *v = p->inventory;
+    size_t max = COUNT(builtins) + v->n_promises;
+    for (size_t i = 0; i < v->n_records; i++)
+        max += v->records[i].n_rules;
+    struct promise_state *list = ARENA_ARRAY(a, struct promise_state, max), *s = list;
+    for (size_t i = 0; i < COUNT(builtins); i++)
+        *s++ = (struct promise_state){.promise = str_from(builtins[i].key),
+                                      .ids = str_from(builtins[i].ids)};
+    for (size_t i = 0; i < v->n_promises; i++)
+        *s++ = (struct promise_state){.promise = v->promises[i].key, .ids = v->promises[i].ids};
+    for (struct promise_state *x = list; l != NULL && x < s; x++)
+        x->text = catalog_text(p->catalog, l, a, str_fmt(a, "promise.%.*s", STR_FMT(x->promise)).p,
+                               NULL);
+    for (size_t i = 0; i < v->n_records; i++)
+        for (size_t k = 0; k < v->records[i].n_rules; k++)
+            if (!v->records[i].rules[k].implied)
+                *s++ = (struct promise_state){
+                    .promise = rule_promise(a, &v->records[i].rules[k]),
+                    .ids = STR("RET-01 RET-04"),
+                    .text = l ? rule_text(p, l, a, &v->records[i].rules[k]) : (str){NULL, 0}};
+    *n = (size_t)(s - list);
+    for (size_t i = 0; i < *n; i++)
+        list[i].verdict = VERDICT_UNKNOWN;
+    return list;
+}
+
+/* NULL where it is not declared any more. */
+static struct promise_state *state_of(struct promise_state *list, size_t n, str promise)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(list[i].promise, promise))
+            return &list[i];
+    return NULL;
 }
 
 enum err verify_states(struct tx *tx, const struct privacy *p, const struct locale *l,
                        struct promise_state **out, size_t *n)
 {
     struct arena *a = tx_arena(tx);
-    const struct inventory *v = p->inventory;
-    size_t max = COUNT(builtins) + v->n_promises;
-    for (size_t i = 0; i < v->n_records; i++)
-        max += v->records[i].n_rules;
-    struct promise_state *list = ARENA_ARRAY(a, struct promise_state, max);
-    *n = 0;
-    for (size_t i = 0; i < COUNT(builtins); i++)
-        put_state(list, n, str_from(builtins[i].key), str_from(builtins[i].ids),
-                  catalog_text(p->catalog, l, a, str_fmt(a, "promise.%s", builtins[i].key).p, NULL));
-    for (size_t i = 0; i < v->n_promises; i++)
-        put_state(list, n, v->promises[i].key, v->promises[i].ids,
-                  catalog_text(p->catalog, l, a,
-                               str_fmt(a, "promise.%.*s", STR_FMT(v->promises[i].key)).p, NULL));
-    for (size_t i = 0; i < v->n_records; i++)
-        for (size_t k = 0; k < v->records[i].n_rules; k++)
-            if (!v->records[i].rules[k].implied)
-                put_state(list, n, rule_promise(a, &v->records[i].rules[k]), STR("RET-01 RET-04"),
-                          rule_text(p, l, a, &v->records[i].rules[k]));
-    *out = list;
-    return fill_states(tx, p, l, list, *n);
+    *out = list_promises(p, l, a, n);
+    struct query *q = SQL(tx, "SELECT promise, checked, verdict, evidence, since FROM promise_check");
+    while (query_row(q)) {
+        CLEANUP(json_done) json_t *evidence = NULL;
+        struct promise_state *s = state_of(*out, *n, row_text(q, 0));
+        str verdict = row_text(q, 2);
+        if (s == NULL)
+            continue;
+        s->checked = row_time(q, 1);
+        s->since = row_time(q, 4);
+        s->verdict = str_is(verdict, "kept")     ? VERDICT_KEPT
+                     : str_is(verdict, "broken") ? VERDICT_BROKEN
+                                                 : VERDICT_UNKNOWN;
+        TRY(tx_fail(tx, json_decode(row_text(q, 3), &evidence, tx_fault(tx))));
+        s->evidence = catalog_text(p->catalog, l, a, str_cstr(a, json_get_str(evidence, "text")),
+                                   json_object_get(evidence, "values"));
+    }
+    return query_end(q);
+}
+
+enum err verify_count(struct tx *tx, const struct privacy *p, int64_t *kept, int64_t *all)
+{
+    size_t n;
+    struct promise_state *list = list_promises(p, NULL, tx_arena(tx), &n);
+    struct query *q = SQL(tx, "SELECT promise FROM promise_check WHERE verdict = 'kept'");
+    *kept = 0;
+    *all = (int64_t)n;
+    while (query_row(q))
+        *kept += state_of(list, n, row_text(q, 0)) != NULL;
+    return query_end(q);
 }

@@ -22,6 +22,7 @@ struct check {
     struct tx *tx; /* to read with */
     struct arena *arena;
     struct fault *fault;
+    void *app; /* as verify_facts has it */
     /* the answer */
     enum verdict verdict;
     const char *evidence; /* a key of the catalog … */
@@ -52,6 +53,7 @@ struct verify_facts {
     const struct named_check *checks;
     size_t n_checks;
     struct term rotation; /* how often the master key is to be replaced */
+    void *app;            /* for checks that look beyond the store */
 };
 
 /* Checks all promises and keeps the verdicts. *broken counts those that are broken. */
@@ -61,6 +63,9 @@ CHECKED enum err verify_run(const struct privacy *p, const struct verify_facts *
 /* The verdicts as they were last found, in the reader's language. */
 CHECKED enum err verify_states(struct tx *tx, const struct privacy *p, const struct locale *l,
                                struct promise_state **out, size_t *n);
+
+/* How many of all promises were kept when they were last checked. */
+CHECKED enum err verify_count(struct tx *tx, const struct privacy *p, int64_t *kept, int64_t *all);
 
 /* Every check that the inventory names must be there. ERR_INPUT, by name. */
 CHECKED enum err verify_check_names(const struct inventory *v, const struct verify_facts *facts,

@@ -16,7 +16,7 @@ struct web {
     struct limits *limits;
     bool tls;         /* the public URL is https: cookies are __Host-, HSTS is sent */
     str origin;       /* of the public URL */
-    atomic_int_least64_t requests[6], active, refused_cookies, micros;
+    atomic_int_least64_t requests[6], active, micros;
 };
 
 /* A file on its way in: sealed as it comes, with the signed-in person's key. */

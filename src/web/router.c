@@ -41,6 +41,11 @@ enum err router_new(struct arena *a, const struct route *const *lists, size_t n,
     return OK;
 }
 
+const struct route *router_row(const struct router *r, size_t i)
+{
+    return i < r->n ? r->rows[i] : NULL;
+}
+
 /* Does the path fit the pattern? Its ':' segments come out in their order. */
 static bool fits(const char *pattern, str path, str segments[MAX_SEGMENTS])
 {

@@ -10,6 +10,9 @@ struct router;
 CHECKED enum err router_new(struct arena *a, const struct route *const *lists, size_t n,
                             struct router **out, struct fault *f);
 
+/* The i-th row; NULL after the last. */
+const struct route *router_row(const struct router *r, size_t i);
+
 /* The row for method and path; *allowed are the methods that the path knows (0: no such path). */
 const struct route *router_find(const struct router *r, enum method method, str path,
                                 str segments[MAX_SEGMENTS], int *allowed);

@@ -492,7 +492,6 @@ void web_end(struct exchange **x)
 struct web_figures web_figures(const struct web *w)
 {
     struct web_figures g = {.active = w->active,
-                            .refused_cookies = w->refused_cookies,
                             .micros = w->micros};
     for (size_t i = 0; i < COUNT(g.requests); i++)
         g.requests[i] = w->requests[i];

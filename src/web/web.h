@@ -179,13 +179,13 @@ void web_end(struct exchange **x);
 struct web_figures {
     int64_t requests[6]; /* by status class: [2] is 2xx … */
     int64_t active;
-    int64_t refused_cookies; /* attempts to set one that is not declared */
     int64_t micros;          /* spent answering */
 };
 struct web_figures web_figures(const struct web *w);
 
-/* For verification: cookies set against cookies declared. */
+/* For verification: opens every public page as a stranger without cookies would, and holds the cookies
+ * that come against those that are declared (spec COO-02, COO-03). */
 struct check;
-CHECKED enum err check_cookies(struct check *c);
+CHECKED enum err web_check_cookies(struct web *w, struct check *c);
 
 #endif
