@@ -107,6 +107,7 @@ static bool visit(struct web *w, struct check *c, const struct route *r, int64_t
     struct head h = {.method = STR("GET"), .target = str_from(r->path), .version = STR("HTTP/1.1"),
                      .headers = headers, .n_headers = COUNT(headers)};
     struct exchange *x = web_begin(w, &h);
+    x->unseen = true;
     const struct response *answer = web_finish(x);
     bool kept = true;
     for (size_t i = 0; i < answer->n_headers && kept; i++) {

@@ -40,6 +40,7 @@ struct exchange {
     struct multipart *multipart;
     str csrf;
     int64_t began;
+    bool unseen; /* our own verification's: neither counted nor logged */
     int refused; /* a status; 0: not refused */
     const char *why; /* a key: what the person is told */
     int wait_s;

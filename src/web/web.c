@@ -437,6 +437,8 @@ static void log_request(struct exchange *x)
     struct web *w = x->req.web;
     int64_t micros = clock_ticks() - x->began;
     int status = x->response.status;
+    if (x->unseen)
+        return;
     w->requests[status / 100 % 6]++;
     w->micros += micros;
     if (x->fault.code != OK && status >= 500)
