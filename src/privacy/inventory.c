@@ -314,16 +314,27 @@ static bool has_column(const struct table *t, str name)
     return false;
 }
 
+static bool same_columns(const struct index *x, const str *columns, size_t n)
+{
+    bool same = x->n_columns == n;
+    for (size_t i = 0; i < n && same; i++)
+        same = str_eq(x->columns[i], columns[i]);
+    return same;
+}
+
 static void add_index(struct reader *r, struct table *t, str *columns, size_t n, bool unique,
                       str not_null)
 {
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        if (!same_columns(&t->indexes[i], columns, n))
+            continue;
+        t->indexes[i].unique |= unique;
+        return;
+    }
     struct buf name = buf_new(r->arena, 200);
     buf_put(&name, t->name);
     for (size_t i = 0; i < n; i++)
         buf_fmt(&name, "_%.*s", STR_FMT(columns[i]));
-    for (size_t i = 0; i < t->n_indexes; i++)
-        if (str_eq(t->indexes[i].name, buf_str(&name)))
-            return;
     t->indexes[t->n_indexes++] = (struct index){buf_str(&name), columns, n, unique, not_null};
 }
 
@@ -399,6 +410,9 @@ static enum err make_table(struct reader *r, const struct yaml *n, struct record
         if (f == NULL || f->null)
             return SAY(r, n, "the key names %.*s, which is no field that always has a value",
                        STR_FMT(key[i]));
+        for (size_t k = 0; k < t->n_key; k++)
+            if (str_eq(t->key[k], key[i]))
+                return SAY(r, n, "the key names %.*s twice", STR_FMT(key[i]));
         t->key[t->n_key++] = key[i];
     }
     TRY(read_indexes(r, n, "indexes", false, t));
@@ -468,6 +482,8 @@ static enum err read_record(struct reader *r, const struct yaml *n)
         return SAY(r, n, "record %.*s says not whose it is", STR_FMT(n->key));
     if (kind == TABLE_REFERENCE && rec.subject.n > 0)
         return SAY(r, n, "a reference table is of nobody");
+    if (rec.subject_optional && kind != TABLE_QUEUE && kind != TABLE_LOG)
+        return SAY(r, n, "a row of %.*s always belongs to somebody", STR_FMT(n->key));
     if (kind != TABLE_SUBJECT && rec.subject.n > 0 && !record_of_any(&rec)) {
         const struct record *s = inventory_record(r->v, rec.subject);
         if (s == NULL || !record_is_subject(s))
@@ -492,6 +508,36 @@ static enum err read_record(struct reader *r, const struct yaml *n)
     rec.table = t;
     ARENA_GROW(r->arena, r->v->records, r->cap_records, r->v->n_records + 1);
     r->v->records[r->v->n_records++] = rec;
+    return OK;
+}
+
+/* ---- names of tables and indexes ---- */
+
+enum { NAME_BYTES = 63 }; /* of PostgreSQL: it would cut a longer one */
+
+/* Tables and indexes share one room of names, and an index whose name is taken would silently not
+ * be made. */
+static enum err check_names(const struct reader *r, const struct schema *s)
+{
+    size_t cap = s->n_tables, n = 0;
+    for (size_t i = 0; i < s->n_tables; i++)
+        cap += 1 + s->tables[i].n_indexes;
+    str *names = ARENA_ARRAY(r->arena, str, cap);
+    for (size_t i = 0; i < s->n_tables; i++) {
+        const struct table *t = &s->tables[i];
+        names[n++] = t->name;
+        names[n++] = str_fmt(r->arena, "%.*s_pkey", STR_FMT(t->name)); /* PostgreSQL's own */
+        for (size_t k = 0; k < t->n_indexes; k++)
+            names[n++] = t->indexes[k].name;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (names[i].n > NAME_BYTES)
+            return FAIL(r->fault, ERR_INPUT, "the index %.*s has too long a name", STR_FMT(names[i]));
+        for (size_t k = 0; k < i; k++)
+            if (str_eq(names[i], names[k]))
+                return FAIL(r->fault, ERR_INPUT, "%.*s would name two tables or indexes",
+                            STR_FMT(names[i]));
+    }
     return OK;
 }
 
@@ -540,7 +586,7 @@ enum err inventory_read(struct arena *a, const struct inventory_source *sources,
     for (size_t i = 0; i < n; i++) {
         enum err e = yaml_parse(a, sources[i].text, &roots[i], f);
         if (e != OK)
-            fault_prefix(f, "%.*s: ", STR_FMT(sources[i].name));
+            fault_prefix(f, "%.*s:", STR_FMT(sources[i].name));
         TRY(e);
     }
     for (int pass = 0; pass <= 3; pass++) {
@@ -557,6 +603,7 @@ enum err inventory_read(struct arena *a, const struct inventory_source *sources,
         for (size_t k = 0; k < v->records[i].n_rules; k++)
             v->records[i].rules[k].record = &v->records[i];
     }
+    TRY(check_names(&r, &v->schema));
     *out = v;
     return OK;
 }
