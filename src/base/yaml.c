@@ -22,7 +22,7 @@ static enum err next_event(struct reader *r, yaml_event_t *event)
 {
     if (yaml_parser_parse(&r->parser, event))
         return OK;
-    return FAIL(r->fault, ERR_INPUT, "line %d: %s", line_of(r->parser.problem_mark),
+    return FAIL(r->fault, ERR_INPUT, "%d: %s", line_of(r->parser.problem_mark),
                 r->parser.problem ? r->parser.problem : "cannot be read");
 }
 
@@ -46,12 +46,12 @@ static enum err read_children(struct reader *r, struct yaml *parent, int depth)
             yaml_event_delete(&event);
             TRY(e);
             if (name->kind != YAML_SCALAR || name->text.n == 0)
-                return FAIL(r->fault, ERR_INPUT, "line %d: a key must be a word", name->line);
+                return FAIL(r->fault, ERR_INPUT, "%d: a key must be a word", name->line);
             key = name->text;
             YAML_EACH(other, parent)
             {
                 if (str_eq(other->key, key))
-                    return FAIL(r->fault, ERR_INPUT, "line %d: %.*s stands twice (also line %d)",
+                    return FAIL(r->fault, ERR_INPUT, "%d: %.*s stands twice (also line %d)",
                                 name->line, STR_FMT(key), other->line);
             }
             TRY(next_event(r, &event));
@@ -70,7 +70,7 @@ static enum err read_node(struct reader *r, yaml_event_t *event, int depth, stru
 {
     int line = line_of(event->start_mark);
     if (depth > MAX_DEPTH || ++r->nodes > MAX_NODES)
-        return FAIL(r->fault, ERR_INPUT, "line %d: too deep or too large", line);
+        return FAIL(r->fault, ERR_INPUT, "%d: too deep or too large", line);
     struct yaml *node = ARENA_NEW(r->arena, struct yaml);
     node->line = line;
     const yaml_char_t *tag = NULL;
@@ -82,7 +82,7 @@ static enum err read_node(struct reader *r, yaml_event_t *event, int depth, stru
                              str_of(event->data.scalar.value, event->data.scalar.length));
         tag = event->data.scalar.tag;
         if (str_has(node->text, '\0') || !utf8_valid(node->text))
-            return FAIL(r->fault, ERR_INPUT, "line %d: not text", line);
+            return FAIL(r->fault, ERR_INPUT, "%d: not text", line);
         break;
     case YAML_MAPPING_START_EVENT:
         node->kind = YAML_MAP;
@@ -93,10 +93,10 @@ static enum err read_node(struct reader *r, yaml_event_t *event, int depth, stru
         tag = event->data.sequence_start.tag;
         break;
     default:
-        return FAIL(r->fault, ERR_INPUT, "line %d: aliases are not taken", line);
+        return FAIL(r->fault, ERR_INPUT, "%d: aliases are not taken", line);
     }
     if (tag != NULL)
-        return FAIL(r->fault, ERR_INPUT, "line %d: tags are not taken", line);
+        return FAIL(r->fault, ERR_INPUT, "%d: tags are not taken", line);
     *out = node;
     return node->kind == YAML_SCALAR ? OK : read_children(r, node, depth + 1);
 }
@@ -120,7 +120,7 @@ static enum err read_document(struct reader *r, struct yaml **out)
             break;
         default:
             if (seen)
-                e = FAIL(r->fault, ERR_INPUT, "line %d: a second document",
+                e = FAIL(r->fault, ERR_INPUT, "%d: a second document",
                          line_of(event.start_mark));
             else
                 e = read_node(r, &event, 0, out);

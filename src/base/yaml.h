@@ -21,8 +21,8 @@ struct yaml {
     size_t count; /* of children */
 };
 
-/* Everything is copied into the arena. An empty document is an empty mapping. ERR_INPUT, with
- * the line in the fault's text. */
+/* Everything is copied into the arena. An empty document is an empty mapping. ERR_INPUT:
+ * the fault's text begins with the line, "2: a stands twice", for a file's name to be put before. */
 CHECKED enum err yaml_parse(struct arena *a, str text, struct yaml **out, struct fault *f);
 
 /* The child of that name, or NULL. */

@@ -244,6 +244,19 @@ static int list_objections(struct call *c)
     return EXIT_GOOD;
 }
 
+static int show_objection(struct call *c, id which)
+{
+    const struct privacy *p = &c->portal->privacy;
+    struct objection o;
+    CLEANUP(tx_end) struct tx *tx = tx_begin(p->db, TX_READ, c->arena, &c->fault);
+    if (objection_read(tx, p, which, &o) != OK)
+        return call_failed(c, "rights");
+    fprintf(c->out, "%s  %.*s  %.*s\n\n%.*s\n", o.id.text,
+            STR_FMT(moment_format(c->arena, o.made)), STR_FMT(o.purpose),
+            STR_FMT(o.reason.n ? o.reason : STR("No reason was given.")));
+    return EXIT_GOOD;
+}
+
 struct ruling {
     const struct privacy *p;
     id which;
@@ -264,8 +277,11 @@ int command_rights(struct call *c)
     if (c->argc == 2 && strcmp(c->argv[1], "list") == 0)
         return list_objections(c);
     struct ruling r = {&c->portal->privacy, {{0}}, uphold, str_from(by), str_from(ground)};
-    if (c->argc != 3 || strcmp(c->argv[1], "rule") != 0 || uphold == overrule ||
-        id_parse(str_from(c->argv[2]), &r.which) != OK)
+    if (c->argc != 3 || id_parse(str_from(c->argv[2]), &r.which) != OK)
+        return call_usage(c, NULL);
+    if (strcmp(c->argv[1], "show") == 0)
+        return show_objection(c, r.which);
+    if (strcmp(c->argv[1], "rule") != 0 || uphold == overrule)
         return call_usage(c, NULL);
     if (db_transact(c->portal->privacy.db, c->arena, &c->fault, rule, &r) != OK)
         return call_failed(c, "rights");

@@ -52,6 +52,8 @@ static void print_service(struct call *c, const json_t *body)
 static int show_text(struct call *c, const struct privacy *p, const struct locale *l, str service,
                      bool json)
 {
+    CLEANUP(json_done) json_t *all = json_object();
+    json_t *policies = json_put_array(all, "policies");
     bool found = false;
     for (size_t i = 0; i < p->inventory->n_services; i++) {
         str s = p->inventory->services[i];
@@ -60,10 +62,12 @@ static int show_text(struct call *c, const struct privacy *p, const struct local
         found = true;
         CLEANUP(json_done) json_t *body = policy_body(p, c->arena, s, l);
         if (json)
-            fprintf(c->out, "%.*s\n", STR_FMT(json_encode(c->arena, body, true)));
+            json_array_append(policies, body);
         else
             print_service(c, body);
     }
+    if (json && found)
+        fprintf(c->out, "%.*s\n", STR_FMT(json_encode(c->arena, all, true)));
     return found ? EXIT_GOOD : call_usage(c, "no such service");
 }
 

@@ -34,7 +34,7 @@ enum command_kind {
 
 struct command {
     const char *name;
-    const char *args;  /* "EMAIL FILE.zip" */
+    const char *args;  /* "EMAIL FILE.zip"; several forms: one a line */
     const char *brief; /* one line */
     const char *about; /* paragraphs, for --help and the manual */
     enum command_kind kind;

@@ -16,18 +16,71 @@ static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
 static const char *const rotators[] = {"program", "operator", NULL};
 static const char *const switches[] = {"on", "off", NULL};
 
+/* ---- what a text must look like ---- */
+
+static str host_of(str url)
+{
+    str before, host = url, rest;
+    const char *at = memmem(url.p, url.n, "://", 3);
+    if (at)
+        host = str_skip(url, (size_t)(at - url.p) + 3);
+    str_cut(host, '/', &host, &rest);
+    if (str_cut_last(host, ':', &before, &rest) && !str_ends(host, STR("]")))
+        host = before;
+    return host;
+}
+
+static const char *wrong_listen(struct arena *a, str v)
+{
+    str host, port;
+    int64_t n;
+    (void)a;
+    bool path = str_starts(v, STR("unix:")) && v.n > 5;
+    bool address = str_cut_last(v, ':', &host, &port) && host.n > 0 && str_to_int(port, &n) && n > 0 && n < 65536;
+    return path || address ? NULL : "HOST:PORT or unix:PATH";
+}
+
+static const char *wrong_database(struct arena *a, str v)
+{
+    (void)a;
+    bool known = (str_starts(v, STR("sqlite:")) && v.n > 7) || str_starts(v, STR("postgres://")) ||
+                 str_starts(v, STR("postgresql://"));
+    return known ? NULL : "sqlite:PATH or postgres://…";
+}
+
+static const char *wrong_url(struct arena *a, str v)
+{
+    (void)a;
+    bool web = str_starts(v, STR("https://")) || str_starts(v, STR("http://"));
+    return web && host_of(v).n > 0 ? NULL : "https://HOST or http://HOST";
+}
+
+static const char *wrong_mail(struct arena *a, str v)
+{
+    (void)a;
+    bool known = (str_starts(v, STR("smtp://")) && v.n > 7) || (str_starts(v, STR("smtps://")) && v.n > 8) ||
+                 (str_starts(v, STR("file:")) && v.n > 5);
+    return known ? NULL : "smtp://HOST, smtps://HOST or file:DIR";
+}
+
+static const char *wrong_address(struct arena *a, str v)
+{
+    struct email e;
+    return email_parse(a, v, &e) == OK ? NULL : "not a mail address";
+}
+
 const struct config_key config_keys[] = {
     {"data", KEY_TEXT, AT(data), "/var/lib/troth", .about = "The data directory; made if it is not there."},
-    {"listen", KEY_TEXT, AT(listen), "127.0.0.1:8080", .about = "HOST:PORT or unix:PATH. Behind nginx: loopback or a socket."},
-    {"database", KEY_TEXT, AT(database), NULL, .about = "sqlite:PATH or postgres://…; otherwise sqlite: in the data directory."},
-    {"keyring", KEY_TEXT, AT(keyring), NULL, .about = "Where people's keys lie; otherwise beside the database: a file of its own, or a schema of its own."},
-    {"public_url", KEY_TEXT, AT(public_url), NULL, .about = "As people reach the portal: https://portal.example.com; otherwise http:// and `listen`."},
+    {"listen", KEY_TEXT, AT(listen), "127.0.0.1:8080", .wrong = wrong_listen, .about = "HOST:PORT or unix:PATH. Behind nginx: loopback or a socket."},
+    {"database", KEY_TEXT, AT(database), NULL, .wrong = wrong_database, .about = "sqlite:PATH or postgres://…; otherwise sqlite: in the data directory."},
+    {"keyring", KEY_TEXT, AT(keyring), NULL, .wrong = wrong_database, .about = "Where people's keys lie; otherwise beside the database: a file of its own, or a schema of its own."},
+    {"public_url", KEY_TEXT, AT(public_url), NULL, .wrong = wrong_url, .about = "As people reach the portal: https://portal.example.com; otherwise http:// and `listen`."},
     {"master_key_file", KEY_TEXT, AT(master_key_file), NULL, .about = "32 random bytes, mode 0600; otherwise the systemd credential troth-master-key, or master.key in the data directory."},
     {"master_key_next_file", KEY_TEXT, AT(master_key_next_file), "", .about = "The next master key, where an operator brings it (several servers, systemd credentials)."},
     {"master_key_every", KEY_TERM, AT(master_key_every), "P7D", .about = "How often the master key is replaced."},
     {"master_key_by", KEY_WORD, AT(master_key_by_operator), "program", rotators, .about = "Who replaces it: program or operator."},
-    {"mail", KEY_TEXT, AT(mail), "smtp://127.0.0.1:25", .about = "smtp://[USER:PASSWORD@]HOST[:PORT], smtps://…, or file:DIR (one .eml each)."},
-    {"mail_from", KEY_TEXT, AT(mail_from), NULL, .about = "The sender's address; otherwise no-reply@ the public URL's host."},
+    {"mail", KEY_TEXT, AT(mail), "smtp://127.0.0.1:25", .wrong = wrong_mail, .about = "smtp://[USER:PASSWORD@]HOST[:PORT], smtps://…, or file:DIR (one .eml each)."},
+    {"mail_from", KEY_TEXT, AT(mail_from), NULL, .wrong = wrong_address, .about = "The sender's address; otherwise no-reply@ the public URL's host."},
     {"mail_ca_file", KEY_TEXT, AT(mail_ca_file), "", .about = "Certificates to believe a mail server by; otherwise the system's."},
     {"organisation_file", KEY_TEXT, AT(organisation_file), "", .about = "Who runs the portal (organisation.yaml); otherwise the demo's."},
     {"overlay", KEY_TEXT, AT(overlay), "", .about = "A folder with views/ and locale/ of your own that lie over ours."},
@@ -74,10 +127,13 @@ static bool is_word(const char *const *words, str value)
     return false;
 }
 
-static enum err set_value(const struct config_key *k, struct settings *out, str value,
-                          const struct source *s, struct fault *f)
+static enum err set_value(const struct config_key *k, struct arena *a, struct settings *out,
+                          str value, const struct source *s, struct fault *f)
 {
+    const char *wrong = k->wrong ? k->wrong(a, value) : NULL;
     void *at = (char *)out + k->offset;
+    if (wrong)
+        return complain(s, f, wrong);
     switch (k->type) {
     case KEY_TEXT:
         *(str *)at = value;
@@ -124,7 +180,7 @@ static enum err read_file(const char *file, struct arena *a, struct settings *ou
     TRY(file_read(a, file, MAX_FILE, &text, f));
     enum err e = yaml_parse(a, text, &root, f);
     if (e != OK)
-        fault_prefix(f, "%s: ", file);
+        fault_prefix(f, "%s:", file);
     TRY(e);
     if (root->kind != YAML_MAP)
         return FAIL(f, ERR_INPUT, "%s:%d: a mapping of keys to values", file, root->line);
@@ -137,7 +193,7 @@ static enum err read_file(const char *file, struct arena *a, struct settings *ou
         struct source s = {file, n->line, k->name};
         if (n->kind != YAML_SCALAR)
             return complain(&s, f, "one value");
-        TRY(set_value(k, out, n->text, &s, f));
+        TRY(set_value(k, a, out, n->text, &s, f));
         given[k - config_keys] = true;
     }
     return OK;
@@ -154,7 +210,7 @@ static enum err read_environment(char *const *environment, struct arena *a, stru
             if (strncmp(*e, name, n) != 0 || (*e)[n] != '=')
                 continue;
             struct source s = {NULL, 0, name};
-            TRY(set_value(&config_keys[i], out, str_dup(a, str_from(*e + n + 1)), &s, f));
+            TRY(set_value(&config_keys[i], a, out, str_dup(a, str_from(*e + n + 1)), &s, f));
             given[i] = true;
         }
     }
@@ -200,18 +256,6 @@ static void settle_master_key(struct settings *s, struct arena *a)
     s->master_key_by_operator |= s->master_key_read_only;
 }
 
-static str host_of(str url)
-{
-    str before, host = url, rest;
-    const char *at = memmem(url.p, url.n, "://", 3);
-    if (at)
-        host = str_skip(url, (size_t)(at - url.p) + 3);
-    str_cut(host, '/', &host, &rest);
-    if (str_cut_last(host, ':', &before, &rest) && !str_ends(host, STR("]")))
-        host = before;
-    return host;
-}
-
 static enum err settle(struct settings *s, struct arena *a, struct fault *f)
 {
     if (s->database.n == 0)
@@ -226,9 +270,6 @@ static enum err settle(struct settings *s, struct arena *a, struct fault *f)
     while (str_ends(s->public_url, STR("/")))
         s->public_url.n--;
     str host = host_of(s->public_url);
-    if ((!str_starts(s->public_url, STR("https://")) && !str_starts(s->public_url, STR("http://"))) ||
-        host.n == 0)
-        return FAIL(f, ERR_INPUT, "public_url: https://HOST or http://HOST");
     settle_master_key(s, a);
     struct email from;
     if (s->mail_from.n == 0)
@@ -247,7 +288,7 @@ enum err config_read(const char *file, char *const *environment, struct arena *a
     for (size_t i = 0; i < COUNT(config_keys); i++) {
         struct source none = {NULL, 0, config_keys[i].name};
         if (config_keys[i].otherwise)
-            TRY(set_value(&config_keys[i], &s, str_from(config_keys[i].otherwise), &none, f));
+            TRY(set_value(&config_keys[i], a, &s, str_from(config_keys[i].otherwise), &none, f));
     }
     if (file)
         TRY(read_file(file, a, &s, given, f));

@@ -16,6 +16,7 @@ struct config_key {
     const char *otherwise; /* the value where none is set; NULL: see about */
     const char *const *words; /* KEY_WORD */
     int64_t least, most;      /* KEY_INT, KEY_BYTES_SIZE */
+    const char *(*wrong)(struct arena *a, str value); /* KEY_TEXT: what is wrong with it, or NULL */
     const char *about;
 };
 

@@ -45,32 +45,74 @@ const struct command commands[] = {
      "Closes the account, sends its last mail, destroys its key, deletes its rows and files, and "
      "prints the number of the receipt.",
      COMMAND_PORTAL, PORTAL_MIGRATED, command_erase},
-    {"policy", "show [SERVICE] [--format text|json|csv|dpv] [--language CODE] | check | due ANCHOR TERM",
+    {"policy", "show [SERVICE] [--format text|json|csv|dpv] [--language CODE]\ncheck\ndue ANCHOR TERM",
      "The published policy.",
-     "show: what the declarations say; csv and dpv are the record of processing activities. "
-     "check: exits 1 when what is published is not what is declared. "
+     "show: what the declarations say; csv and dpv are the record of processing activities.\n"
+     "check: exits 1 when what is published is not what is declared.\n"
      "due: the moment when a term ends that begins at ANCHOR, in calendar months: "
      "`troth policy due 2026-01-31T12:00:00Z P1M`.",
      COMMAND_PLAIN, PORTAL_MIGRATED, command_policy},
-    {"vault", "init | rotate [--prepare]", "The master key.",
-     "init: makes one, where there is none. rotate: replaces it, wraps every person's key anew and "
-     "destroys the old one; from then on no old copy gives an erased person back. --prepare only "
-     "writes the next key, to be carried to other servers first.",
+    {"vault", "init\nrotate [--prepare]", "The master key.",
+     "init: makes one, where there is none.\n"
+     "rotate: replaces it, wraps every person's key anew and destroys the old one; from then on no "
+     "old copy gives an erased person back. --prepare only writes the next key, to be carried to other servers first.",
      COMMAND_PLAIN, PORTAL_MIGRATED, command_vault},
-    {"rights", "list | rule NUMBER --by NAME (--uphold | --overrule --ground TEXT)",
+    {"rights", "list\nshow NUMBER\nrule NUMBER --by NAME --uphold\nrule NUMBER --by NAME --overrule --ground TEXT",
      "Objections that wait for a human.",
-     "list: open objections. rule: a person decides one; to overrule it needs compelling grounds, "
-     "which the person who objected reads.",
+     "list: open objections.\n"
+     "show: one of them, with its reason.\n"
+     "rule: a human decides one; to overrule it needs compelling grounds, which the person who "
+     "objected reads.",
      COMMAND_PORTAL, PORTAL_MIGRATED, command_rights},
     {"demo", "", "Fill the portal with a demo.",
      "Makes people with a history, closed and open accounts, choices and mail, and prints how to "
      "sign in. Does nothing where there are people already.",
      COMMAND_PORTAL, PORTAL_MIGRATE, command_demo},
-    {"help", "[COMMAND | config | man]", "This text, or that of a command.",
-     "config: every key of the configuration. man: the manual page, as roff.", COMMAND_PLAIN,
+    {"help", "[COMMAND]\nconfig\nman", "This text, or that of a command.",
+     "config: every key of the configuration.\nman: the manual page, as roff.", COMMAND_PLAIN,
      PORTAL_MIGRATED, command_help},
 };
 const size_t n_commands = COUNT(commands);
+
+/* ---- how a command reads ---- */
+
+/* Lines of at most 79 columns, the first begun at column `at`, the others at `indent`. */
+static void print_wrapped(FILE *out, int at, int indent, const char *text)
+{
+    enum { WIDTH = 79 };
+    for (const char *p = text; *p;) {
+        size_t n = strcspn(p, " \n");
+        int columns = 0;
+        for (size_t i = 0; i < n; i++)
+            columns += ((unsigned char)p[i] & 0xc0) != 0x80;
+        if (at > indent && at + 1 + columns > WIDTH) {
+            fprintf(out, "\n%*s", indent, "");
+            at = indent;
+        }
+        at += columns + fprintf(out, "%s", at > indent ? " " : "");
+        fwrite(p, 1, n, out);
+        p += n;
+        if (*p == '\n') {
+            fprintf(out, "\n%*s", indent, "");
+            at = indent;
+        }
+        p += *p != '\0';
+    }
+    fputc('\n', out);
+}
+
+static void print_usage(FILE *out, const struct command *command)
+{
+    const char *lead = "usage:";
+    for (const char *p = command->args;; p++) {
+        size_t n = strcspn(p, "\n");
+        fprintf(out, "%-6s troth %s%s%.*s\n", lead, command->name, n ? " " : "", (int)n, p);
+        lead = "";
+        p += n;
+        if (*p == '\0')
+            return;
+    }
+}
 
 /* ---- for commands ---- */
 
@@ -86,7 +128,7 @@ int call_usage(struct call *c, const char *why)
         fprintf(c->err, "troth %s: %s\n", c->argv[0], why);
     for (size_t i = 0; i < n_commands; i++)
         if (strcmp(commands[i].name, c->argv[0]) == 0)
-            fprintf(c->err, "usage: troth %s %s\n", commands[i].name, commands[i].args);
+            print_usage(c->err, &commands[i]);
     return EXIT_USAGE;
 }
 
@@ -125,8 +167,9 @@ int command_run(const struct command *command, struct call *c)
     for (int i = 1; i < c->argc; i++) {
         if (strcmp(c->argv[i], "--help") != 0 && strcmp(c->argv[i], "-h") != 0)
             continue;
-        fprintf(c->out, "usage: troth %s %s\n\n%s\n\n%s\n", command->name, command->args, command->brief,
-                command->about);
+        print_usage(c->out, command);
+        fprintf(c->out, "\n%s\n\n", command->brief);
+        print_wrapped(c->out, 0, 0, command->about);
         return EXIT_GOOD;
     }
     return command->run(c);
@@ -145,11 +188,15 @@ static void print_commands(FILE *out)
 static void print_config(FILE *out)
 {
     fprintf(out, "Keys of the configuration file; in the environment TROTH_ and capitals.\n\n");
-    for (size_t i = 0; i < n_config_keys; i++)
-        fprintf(out, "  %-21s %s%s%s%s\n", config_keys[i].name, config_keys[i].about,
-                config_keys[i].otherwise && config_keys[i].otherwise[0] ? " [" : "",
-                config_keys[i].otherwise ? config_keys[i].otherwise : "",
-                config_keys[i].otherwise && config_keys[i].otherwise[0] ? "]" : "");
+    for (size_t i = 0; i < n_config_keys; i++) {
+        const struct config_key *k = &config_keys[i];
+        bool has_default = k->otherwise && k->otherwise[0];
+        char about[512];
+        snprintf(about, sizeof about, "%s%s%s%s", k->about, has_default ? " [" : "",
+                 has_default ? k->otherwise : "", has_default ? "]" : "");
+        fprintf(out, "  %-21s ", k->name);
+        print_wrapped(out, 24, 24, about);
+    }
 }
 
 /* mdoc(7), from the same tables. */
@@ -160,9 +207,16 @@ static void print_manual(FILE *out)
                  ".Op Fl -config Ar FILE\n.Ar command\n.Sh DESCRIPTION\n"
                  "Troth is a self-hosted customer portal whose privacy policy is a program.\n"
                  ".Sh COMMANDS\n.Bl -tag -width Ds\n");
-    for (size_t i = 0; i < n_commands; i++)
-        fprintf(out, ".It Cm %s %s\n%s\n%s\n", commands[i].name, commands[i].args, commands[i].brief,
-                commands[i].about);
+    for (size_t i = 0; i < n_commands; i++) {
+        for (const char *p = commands[i].args;; p++) {
+            size_t n = strcspn(p, "\n");
+            fprintf(out, ".It Cm %s Ar %.*s\n", commands[i].name, (int)n, p);
+            p += n;
+            if (*p == '\0')
+                break;
+        }
+        fprintf(out, "%s\n.Pp\n%s\n", commands[i].brief, commands[i].about);
+    }
     fprintf(out, ".El\n.Sh CONFIGURATION\nOne YAML file; each key also as environment\n"
                  ".Ev TROTH_KEY .\n.Bl -tag -width Ds\n");
     for (size_t i = 0; i < n_config_keys; i++)
@@ -196,6 +250,23 @@ int command_help(struct call *c)
         return command_run(&commands[i], &inner);
     }
     return call_usage(c, "no such command");
+}
+
+/* Takes --config FILE out of the arguments, wherever it stands. False: its file is missing. */
+static bool take_config(int *argc, char **argv, const char **config)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], "--config") != 0)
+            continue;
+        if (i + 1 >= *argc)
+            return false;
+        *config = argv[i + 1];
+        for (int k = i; k + 2 <= *argc; k++)
+            argv[k] = argv[k + 2];
+        *argc -= 2;
+        i--;
+    }
+    return true;
 }
 
 /* ---- running ---- */
@@ -245,7 +316,7 @@ int call_with_portal(struct call *c, bool alone, enum portal_need need, int (*ru
     if (portal_open(&c->portal, c->settings, &wall_clock, &log, need, &changes, &c->fault) != OK)
         return call_failed(c, NULL);
     if (changes > 0)
-        fprintf(c->out, "%d statements brought the database up to date.\n", changes);
+        fprintf(c->err, "%d statements brought the database up to date.\n", changes);
     code = run_it(c);
     portal_close(&c->portal);
     return code;
@@ -294,10 +365,12 @@ int main(int argc, char **argv)
     const char *config = getenv("TROTH_CONFIG");
     int at = 1;
     protect();
+    if (!take_config(&argc, argv, &config)) {
+        fprintf(stderr, "troth: --config wants a file\n");
+        return EXIT_USAGE;
+    }
     for (; at < argc && argv[at][0] == '-'; at++) {
-        if (strcmp(argv[at], "--config") == 0 && at + 1 < argc) {
-            config = argv[++at];
-        } else if (strcmp(argv[at], "--version") == 0) {
+        if (strcmp(argv[at], "--version") == 0) {
             puts("troth " TROTH_VERSION);
             return EXIT_GOOD;
         } else if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0) {

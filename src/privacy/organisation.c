@@ -194,7 +194,7 @@ enum err organisation_read(struct arena *a, str name, str text, const char *cons
     struct yaml *root;
     enum err e = yaml_parse(a, text, &root, f);
     if (e != OK)
-        fault_prefix(f, "%.*s: ", STR_FMT(name));
+        fault_prefix(f, "%.*s:", STR_FMT(name));
     TRY(e);
     TRY(ONLY_KEYS(&r, root, "product", "country", "controllers", "contacts", "authority",
                   "processors", "countries", "regions", "surfaces", "country_rules",

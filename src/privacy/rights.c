@@ -279,6 +279,38 @@ enum err objection_open(struct tx *tx, struct objection **out, size_t *n)
     return read_objections(q, tx, NULL, out, n);
 }
 
+static enum err subject_of_open(struct tx *tx, const struct privacy *p, id which, id *subject,
+                                struct key *k)
+{
+    struct query *q = SQL(tx, "SELECT subject FROM objection WHERE id = $1 AND state = 'open'");
+    bind_id(q, which);
+    bool found = query_row(q);
+    if (found)
+        *subject = row_id(q, 0);
+    TRY(query_end(q));
+    if (!found)
+        return FAIL(tx_fault(tx), ERR_CONFLICT, "no open objection of that number");
+    return vault_subject_key(p->vault, *subject, k, tx_arena(tx), tx_fault(tx));
+}
+
+enum err objection_read(struct tx *tx, const struct privacy *p, id which, struct objection *out)
+{
+    CLEANUP(key_wipe) struct key k;
+    struct objection *list;
+    id subject;
+    size_t n;
+    TRY(subject_of_open(tx, p, which, &subject, &k));
+    struct query *q = SQL(tx, "SELECT subject, id, purpose, state, made, decided, reason, ground "
+                              "FROM objection WHERE subject = $1 AND id = $2");
+    bind_id(q, subject);
+    bind_id(q, which);
+    TRY(read_objections(q, tx, &k, &list, &n));
+    if (n == 0)
+        return ERR_CONFLICT;
+    *out = list[0];
+    return OK;
+}
+
 enum err objection_decide(struct tx *tx, const struct privacy *p, id which, bool uphold, str by,
                           str ground)
 {
@@ -287,15 +319,9 @@ enum err objection_decide(struct tx *tx, const struct privacy *p, id which, bool
         return FAIL(tx_fault(tx), ERR_INPUT, "a decision needs the name of the person who takes it");
     if (!uphold && str_trim(ground).n == 0)
         return FAIL(tx_fault(tx), ERR_INPUT, "an objection is overruled on compelling grounds only: say which");
-    struct query *q = SQL(tx, "SELECT subject FROM objection WHERE id = $1 AND state = 'open'");
-    bind_id(q, which);
-    bool found = query_row(q);
-    id subject = found ? row_id(q, 0) : (id){{0}};
-    TRY(query_end(q));
-    if (!found)
-        return FAIL(tx_fault(tx), ERR_CONFLICT, "no open objection of that number");
-    TRY(vault_subject_key(p->vault, subject, &k, tx_arena(tx), tx_fault(tx)));
-    q = SQL(tx, "UPDATE objection SET state = $3, decided = $4, decided_by = $5, ground = $6 "
+    id subject;
+    TRY(subject_of_open(tx, p, which, &subject, &k));
+    struct query *q = SQL(tx, "UPDATE objection SET state = $3, decided = $4, decided_by = $5, ground = $6 "
                 "WHERE subject = $1 AND id = $2 AND state = 'open'");
     bind_id(q, subject);
     bind_id(q, which);

@@ -72,6 +72,9 @@ CHECKED enum err objection_list(struct tx *tx, const struct privacy *p, id subje
                                 const struct key *k, struct objection **out, size_t *n);
 /* Those that wait for a decision, of all subjects; reasons are not opened. */
 CHECKED enum err objection_open(struct tx *tx, struct objection **out, size_t *n);
+/* One that waits, with its reason: for the human who decides. ERR_CONFLICT where none does. */
+CHECKED enum err objection_read(struct tx *tx, const struct privacy *p, id which,
+                                struct objection *out);
 /*
  * A human decides (GEN-15: no decision without a person's name). To uphold it needs no ground;
  * to overrule it needs compelling grounds, which the person reads. ERR_INPUT without a name, or
