@@ -53,6 +53,10 @@ enum err base64url_decode(struct arena *a, str s, str *out)
         *out = str_of(p, 0);
         return OK;
     }
+    /* libsodium 1.0.18 takes some bytes from 0x80 on for digits. */
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return ERR_INPUT;
     if (sodium_base642bin(p, s.n, s.p, s.n, NULL, &n, NULL,
                           sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
         return ERR_INPUT;

@@ -8,19 +8,27 @@ enum { MAX_NAME = 40, MAX_DDL = 64 * 1024 };
 
 bool schema_name_ok(str name)
 {
-    /* Words that SQLite or PostgreSQL keep for themselves and that a table or column could want. */
+    /* Words that SQLite 3.40 or PostgreSQL 15 keep for themselves, and our own table. */
     static const char *const reserved[] = {
-        "all",     "analyze", "and",       "any",   "as",     "asc",     "between", "both",
-        "by",      "case",    "cast",      "check", "column", "commit",  "create",  "cross",
-        "default", "delete",  "desc",      "do",    "drop",   "else",    "end",     "except",
-        "false",   "fetch",   "for",       "from",  "full",   "grant",   "group",   "having",
-        "in",      "index",   "inner",     "into",  "is",     "join",    "left",    "like",
-        "limit",   "natural", "not",       "null",  "offset", "on",      "only",    "or",
-        "order",   "outer",   "primary",   "right", "select", "session_user", "set", "some",
-        "table",   "then",    "to",        "true",  "union",  "unique",  "update",  "user",
-        "using",   "values",  "when",      "where", "window", "with",
+        VERSION_TABLE,
+        "add", "all", "alter", "analyse", "analyze", "and", "any", "array", "as", "asc",
+        "asymmetric", "authorization", "autoincrement", "between", "binary", "both", "by", "case",
+        "cast", "check", "collate", "collation", "column", "commit", "concurrently", "constraint",
+        "create", "cross", "current_catalog", "current_date", "current_role", "current_schema",
+        "current_time", "current_timestamp", "current_user", "default", "deferrable", "delete",
+        "desc", "distinct", "do", "drop", "else", "end", "escape", "except", "exists", "false",
+        "fetch", "for", "foreign", "freeze", "from", "full", "grant", "group", "having", "if",
+        "ilike", "in", "index", "initially", "inner", "insert", "intersect", "into", "is",
+        "isnull", "join", "lateral", "leading", "left", "like", "limit", "localtime",
+        "localtimestamp", "natural", "not", "nothing", "notnull", "null", "offset", "on", "only",
+        "or", "order", "outer", "overlaps", "placing", "primary", "raise", "references",
+        "returning", "right", "select", "session_user", "set", "similar", "some", "symmetric",
+        "table", "tablesample", "then", "to", "trailing", "transaction", "true", "union",
+        "unique", "update", "user", "using", "values", "variadic", "verbose", "when", "where",
+        "window", "with",
     };
-    if (name.n == 0 || name.n > MAX_NAME || name.p[0] < 'a' || name.p[0] > 'z')
+    if (name.n == 0 || name.n > MAX_NAME || name.p[0] < 'a' || name.p[0] > 'z' ||
+        str_starts(name, STR("sqlite_")))
         return false;
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];

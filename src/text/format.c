@@ -16,6 +16,7 @@
 #include <unicode/ustring.h>
 
 enum { WIDE = 256, NARROW = 512, KEPT = 32, ZONE_BYTES = 48 };
+enum { NUMBERS = 64, SAID = 512, SAID_KEY = 24, SAID_TEXT = 72 }; /* SAID: a power of two */
 
 /* A date formatter; taken out of the pool while it is used. */
 struct kept {
@@ -25,10 +26,29 @@ struct kept {
     char zone[ZONE_BYTES];
 };
 
+/* A number formatter never changes: threads use it together. */
+struct number {
+    UNumberFormatter *formatter;
+    const char *skeleton; /* a literal */
+    char code[8];
+};
+
+/* How a term, a language or a country is said: there are few, and they are nobody's own. */
+struct said {
+    enum format format; /* FORMAT_NONE: free */
+    char code[8];
+    char value[SAID_KEY];
+    unsigned char n;
+    char text[SAID_TEXT];
+};
+
 struct formats {
     pthread_mutex_t mutex;
     struct kept kept[KEPT];
     int n;
+    struct number numbers[NUMBERS];
+    int n_numbers;
+    struct said said[SAID];
 };
 
 struct formats *formats_new(void)
@@ -45,6 +65,8 @@ void formats_free(struct formats **f)
         return;
     for (int i = 0; i < (*f)->n; i++)
         udat_close((*f)->kept[i].date);
+    for (int i = 0; i < (*f)->n_numbers; i++)
+        unumf_close((*f)->numbers[i].formatter);
     pthread_mutex_destroy(&(*f)->mutex);
     free(*f);
     *f = NULL;
@@ -165,18 +187,59 @@ static str format_date(struct arena *a, const struct locale *l, enum format form
 
 /* ---- numbers and units ---- */
 
-static int32_t number_with(const struct locale *l, const char *skeleton, double v, UChar *out)
+static UNumberFormatter *number_open(const struct locale *l, const char *skeleton)
 {
     char locale[64];
     UChar wide[WIDE];
     UErrorCode e = U_ZERO_ERROR;
     icu_locale(l->code, locale, sizeof locale);
     UNumberFormatter *f = unumf_openForSkeletonAndLocale(wide, widen(skeleton, wide), locale, &e);
+    if (U_FAILURE(e)) {
+        unumf_close(f);
+        return NULL;
+    }
+    return f;
+}
+
+/* One that is kept, or a fresh one that is kept from now on; *own: there was no room for it. */
+static UNumberFormatter *number_for(const struct locale *l, const char *skeleton, bool *own)
+{
+    struct formats *f = l->formats;
+    UNumberFormatter *found = NULL;
+    *own = f == NULL || strlen(l->code) >= sizeof f->numbers[0].code;
+    if (*own)
+        return number_open(l, skeleton);
+    pthread_mutex_lock(&f->mutex);
+    for (int i = 0; i < f->n_numbers && found == NULL; i++)
+        if (strcmp(f->numbers[i].skeleton, skeleton) == 0 && strcmp(f->numbers[i].code, l->code) == 0)
+            found = f->numbers[i].formatter;
+    if (found == NULL) {
+        found = number_open(l, skeleton);
+        *own = found == NULL || f->n_numbers == NUMBERS;
+        if (!*own) {
+            struct number *x = &f->numbers[f->n_numbers++];
+            x->formatter = found;
+            x->skeleton = skeleton;
+            strcpy(x->code, l->code);
+        }
+    }
+    pthread_mutex_unlock(&f->mutex);
+    return found;
+}
+
+static int32_t number_with(const struct locale *l, const char *skeleton, double v, UChar *out)
+{
+    bool own;
+    UErrorCode e = U_ZERO_ERROR;
+    UNumberFormatter *f = number_for(l, skeleton, &own);
+    if (f == NULL)
+        return 0;
     UFormattedNumber *r = unumf_openResult(&e);
     unumf_formatDouble(f, v, r, &e);
     int32_t n = unumf_resultToString(r, out, WIDE, &e);
     unumf_closeResult(r);
-    unumf_close(f);
+    if (own)
+        unumf_close(f);
     return U_FAILURE(e) ? 0 : n;
 }
 
@@ -271,21 +334,77 @@ static str format_upper(struct arena *a, str value)
     return str_of(p, value.n);
 }
 
+/* ---- what is said again and again ---- */
+
+static struct said *said_slot(struct formats *f, const struct locale *l, enum format format,
+                              str value)
+{
+    uint32_t h = 2166136261u ^ (uint32_t)format;
+    for (const char *c = l->code; *c; c++)
+        h = (h ^ (unsigned char)*c) * 16777619u;
+    for (size_t i = 0; i < value.n; i++)
+        h = (h ^ (unsigned char)value.p[i]) * 16777619u;
+    return &f->said[(h ^ h >> 16) & (SAID - 1)];
+}
+
+static str said_before(struct arena *a, const struct locale *l, enum format format, str value)
+{
+    str text = {NULL, 0};
+    pthread_mutex_lock(&l->formats->mutex);
+    const struct said *s = said_slot(l->formats, l, format, value);
+    if (s->format == format && strcmp(s->code, l->code) == 0 && str_is(value, s->value))
+        text = str_dup(a, str_of(s->text, s->n));
+    pthread_mutex_unlock(&l->formats->mutex);
+    return text;
+}
+
+static void say_again(const struct locale *l, enum format format, str value, str text)
+{
+    if (text.n == 0 || text.n > SAID_TEXT)
+        return;
+    pthread_mutex_lock(&l->formats->mutex);
+    struct said *s = said_slot(l->formats, l, format, value);
+    s->format = format;
+    strcpy(s->code, l->code);
+    memcpy(s->value, value.p, value.n);
+    s->value[value.n] = '\0';
+    memcpy(s->text, text.p, text.n);
+    s->n = (unsigned char)text.n;
+    pthread_mutex_unlock(&l->formats->mutex);
+}
+
+static str say(struct arena *a, const struct locale *l, enum format format, str value)
+{
+    return format == FORMAT_TERM ? format_term(a, l, value) : format_name(a, l, format, value);
+}
+
+static str say_once(struct arena *a, const struct locale *l, enum format format, str value)
+{
+    if (l->formats == NULL || value.n == 0 || value.n >= SAID_KEY || str_has(value, '\0') ||
+        strlen(l->code) >= sizeof l->formats->said[0].code)
+        return say(a, l, format, value);
+    str text = said_before(a, l, format, value);
+    if (text.n > 0)
+        return text;
+    text = say(a, l, format, value);
+    say_again(l, format, value, text);
+    return text;
+}
+
 str format_value(struct arena *a, const struct locale *l, enum format format, str value)
 {
     switch (format) {
     case FORMAT_DATE:
     case FORMAT_DATETIME:
         return format_date(a, l, format, value);
-    case FORMAT_TERM:
-        return format_term(a, l, value);
     case FORMAT_NUMBER:
         return format_number(a, l, value);
     case FORMAT_BYTES:
         return format_bytes(a, l, value);
+    case FORMAT_TERM:
     case FORMAT_LANGUAGE:
     case FORMAT_COUNTRY:
-        return format_name(a, l, format, value);
+        return say_once(a, l, format, value);
     case FORMAT_UPPER:
         return format_upper(a, value);
     default:

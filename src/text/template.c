@@ -409,13 +409,19 @@ static enum err render_block(struct renderer *r, const struct node *n, const str
         if (found != NULL)
             content = found;
     }
+    /* An override may hold the very block that it overrides. */
+    if (r->level == MAX_DEPTH)
+        return FAIL(r->fault, ERR_LIMIT, "%.*s:%d: blocks too deep", STR_FMT(r->current->name),
+                    n->line);
     str indent = r->indent;
     r->indent = join(r, r->indent, n->indent);
     if (n->standalone && !r->started)
         r->pending = r->indent;
     else if (!n->standalone)
         flush(r);
+    r->level++;
     enum err e = render_nodes(r, content->first, o);
+    r->level--;
     r->indent = indent;
     return e;
 }

@@ -389,8 +389,8 @@ static enum err read_nodes(struct parser *p, const struct item *opener, int dept
 enum err template_parse(struct template_set *s, struct template *t, struct fault *f)
 {
     struct parser p = {.set = s, .t = t, .fault = f, .line = 1, .open = STR("{{"), .close = STR("}}")};
-    if (s->dialect != TEMPLATE_SPEC && !utf8_valid(t->source))
-        return FAIL_LINE(&p, 1, STR("not UTF-8"));
+    if (s->dialect != TEMPLATE_SPEC && (!utf8_valid(t->source) || str_has(t->source, '\0')))
+        return FAIL_LINE(&p, 1, STR("not text in UTF-8"));
     TRY(read_items(&p));
     TRY(read_nodes(&p, NULL, 0, &t->nodes));
     return s->dialect == TEMPLATE_HTML ? template_places(t, f) : OK;

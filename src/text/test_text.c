@@ -197,6 +197,13 @@ static void sec_06_unsafe_places_do_not_compile(void **state)
         "<style>{{x}}</style>", "<p {{#x}}title=\"{{/x}}\">", "{{#x}}<p{{/x}}>", "<!-- {{x}} -->",
         "<p title='{{x}}'>", "<p {{>part}}>", "<p title=\"{{>part}}\">", "<p", "1 < 2",
         "<img srcset=\"{{x}}\">", "<p title=\"{{x}}",
+        /* what browsers mend, and then read differently */
+        "<script>1</scripty>{{x}}</script>", "<script><!--<script></script>{{x}}</script>",
+        "<textarea><b title=\"</textarea>{{x}}\">", "<title>{{x}}", "<iframe>{{x}}</iframe>",
+        "<!-- --!><b title=\"-->{{x}}\">",
+        "<p title =\"a\" b=\"{{x}}\">", "<p a\"b=\"{{x}}\">", "<p =\"{{x}}\">", "</ a=\"{{x}}\">",
+        "<a {{#x}}h{{/x}}ref=\"{{x}}\">", "<p{{#x}}re{{/x}}>{{x}}</p>",
+        "<i {{#x}}><b {{/x}}title=\"{{x}}\">", "<!-- -{{#x}}-{{/x}}>{{x}}-->",
     };
     for (size_t i = 0; i < COUNT(bad); i++)
         if (render(TEMPLATE_HTML, NULL, &english, bad[i], "{\"x\":1}", &out) != ERR_INPUT)

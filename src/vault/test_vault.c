@@ -221,10 +221,8 @@ static void rotation_keeps_what_lives(void **state)
     static id ids[MANY];
     str sealed[3], plain;
     for (int i = 0; i < MANY; i++)
-        if (i < 3)
-            ids[i] = subject_with(STR("kept"), &sealed[i]);
-        else
-            assert_int_equal(vault_add_subject(v, ids[i] = id_new(), "account", a, &fault), OK);
+        ids[i] = i < 3 ? subject_with(STR("kept"), &sealed[i]) : id_new();
+    assert_int_equal(vault_add_subjects(v, ids + 3, MANY - 3, "account", a, &fault), OK);
     struct vault_hashes before, after;
     assert_int_equal(vault_hash(v, "email", STR("a"), &before, a, &fault), OK);
     str old = read_master();

@@ -254,11 +254,12 @@ struct db *vault_keyring(const struct vault *v)
 
 /* ---- subjects ---- */
 
-struct new_subject {
+struct new_subjects {
     struct vault *vault;
-    id subject;
     const char *kind;
-    struct key *key;
+    const id *list;
+    const struct key *keys;
+    size_t n;
 };
 
 str vault_subject_label(struct arena *a, id subject)
@@ -266,29 +267,43 @@ str vault_subject_label(struct arena *a, id subject)
     return str_fmt(a, "subject:%s", subject.text);
 }
 
-static enum err add_subject(struct tx *tx, void *arg)
+static enum err add_subjects(struct tx *tx, void *arg)
 {
-    struct new_subject *n = arg;
+    const struct new_subjects *s = arg;
+    struct arena *a = tx_arena(tx);
     CLEANUP(master_wipe) struct master m = {0};
-    TRY(current_master(n->vault, tx, &m));
-    struct query *q = SQL(tx, "INSERT INTO subject_key (subject, kind, master, wrapped, made) "
-                              "VALUES ($1, $2, $3, $4, $5)");
-    bind_id(q, n->subject);
-    bind_text(q, str_from(n->kind));
-    bind_text(q, str_dup(tx_arena(tx), str_from(m.id)));
-    bind_blob(q, vault_wrap(tx_arena(tx), &m, vault_subject_label(tx_arena(tx), n->subject), n->key));
-    bind_time(q, clock_now(n->vault->clock));
-    return query_run(q);
+    TRY(current_master(s->vault, tx, &m));
+    for (size_t i = 0; i < s->n; i++) {
+        struct query *q = SQL(tx, "INSERT INTO subject_key (subject, kind, master, wrapped, made) "
+                                  "VALUES ($1, $2, $3, $4, $5)");
+        bind_text(q, str_from(s->list[i].text));
+        bind_text(q, str_from(s->kind));
+        bind_text(q, str_from(m.id));
+        bind_blob(q, vault_wrap(a, &m, vault_subject_label(a, s->list[i]), &s->keys[i]));
+        bind_time(q, clock_now(s->vault->clock));
+        TRY(query_run(q));
+    }
+    return OK;
+}
+
+enum err vault_add_subjects(struct vault *v, const id *subjects, size_t n, const char *kind,
+                            struct arena *a, struct fault *f)
+{
+    struct key *keys = ARENA_ARRAY(a, struct key, n);
+    struct new_subjects s = {v, kind, subjects, keys, n};
+    for (size_t i = 0; i < n; i++)
+        keys[i] = key_new();
+    enum err e = db_transact(v->keyring, a, f, add_subjects, &s);
+    for (size_t i = 0; i < n && e == OK; i++)
+        cache_put(v, subjects[i], &keys[i]);
+    sodium_memzero(keys, n * sizeof *keys);
+    return e;
 }
 
 enum err vault_add_subject(struct vault *v, id subject, const char *kind, struct arena *a,
                            struct fault *f)
 {
-    CLEANUP(key_wipe) struct key k = key_new();
-    struct new_subject n = {v, subject, kind, &k};
-    TRY(db_transact(v->keyring, a, f, add_subject, &n));
-    cache_put(v, subject, &k);
-    return OK;
+    return vault_add_subjects(v, &subject, 1, kind, a, f);
 }
 
 enum err vault_subject_key(struct vault *v, id subject, struct key *out, struct arena *a,

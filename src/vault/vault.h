@@ -58,6 +58,9 @@ struct db *vault_keyring(const struct vault *v);
  * returns; made before the subject's first row. */
 CHECKED enum err vault_add_subject(struct vault *v, id subject, const char *kind, struct arena *a,
                                    struct fault *f);
+/* The same for several, in one commit. */
+CHECKED enum err vault_add_subjects(struct vault *v, const id *subjects, size_t n,
+                                    const char *kind, struct arena *a, struct fault *f);
 /* Its key, to seal and unseal with. Wipe it: CLEANUP(key_wipe). */
 CHECKED enum err vault_subject_key(struct vault *v, id subject, struct key *out, struct arena *a,
                                    struct fault *f);
