@@ -6,7 +6,7 @@
 
 #include "privacy/words.h"
 
-enum { HASH_BYTES = 32, PUBLISH_ARENA = 64 << 20, LIST_MAX = 1000 };
+enum { HASH_BYTES = 32, PUBLISH_ARENA = 64 << 20 };
 
 /* ---- the body ---- */
 
@@ -381,43 +381,6 @@ enum err policy_check(struct tx *tx, const struct privacy *p, str *service)
         }
     }
     return OK;
-}
-
-enum err policy_get(struct tx *tx, const struct privacy *p, str service, int64_t version,
-                    const struct locale *l, json_t **out)
-{
-    struct query *q =
-        SQL(tx, "SELECT version, published, body FROM policy_version WHERE policy = $1 AND "
-                "language = $2 AND (version = $3 OR $4 = 1) ORDER BY version DESC LIMIT 1");
-    bind_text(q, service);
-    bind_text(q, str_from(l->code));
-    bind_int(q, version);
-    bind_int(q, version == 0);
-    bool found = query_row(q);
-    int64_t number = found ? row_int(q, 0) : 0;
-    moment published = found ? row_time(q, 1) : 0;
-    str body = found ? row_text(q, 2) : (str){NULL, 0};
-    TRY(query_end(q));
-    if (!found)
-        return ERR_NOT_FOUND;
-    TRY(json_decode(body, out, tx_fault(tx)));
-    json_put_int(*out, "version", number);
-    json_put_moment(*out, "published", tx_arena(tx), published);
-    (void)p;
-    return OK;
-}
-
-enum err policy_versions(struct tx *tx, str service, struct policy_version **out, size_t *n)
-{
-    struct query *q = SQL(tx, "SELECT version, min(published) FROM policy_version WHERE policy = $1 "
-                              "GROUP BY version ORDER BY version DESC LIMIT $2");
-    bind_text(q, service);
-    bind_int(q, LIST_MAX);
-    *out = ARENA_ARRAY(tx_arena(tx), struct policy_version, LIST_MAX);
-    *n = 0;
-    while (query_row(q))
-        (*out)[(*n)++] = (struct policy_version){row_int(q, 0), row_time(q, 1)};
-    return query_end(q);
 }
 
 /* ---- the record of processing ---- */

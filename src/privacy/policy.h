@@ -16,7 +16,13 @@ json_t *policy_body(const struct privacy *p, struct arena *a, str service, const
 /* Publishes what has changed. `published` (may be NULL) counts new versions. */
 CHECKED enum err policy_publish(const struct privacy *p, int *published, struct fault *f);
 
-/* A published version (0: the latest) with its number, date and changes. ERR_NOT_FOUND. */
+/* Versions that were read from the store, kept decoded: what is published never changes. Threads may
+ * share it; struct privacy may do without. */
+struct policies *policies_new(void);
+void policies_free(struct policies **policies); /* for CLEANUP */
+
+/* A published version (0: the latest) with its number, date and changes. The caller owns it and may
+ * add members to it, but not change what is in them. ERR_NOT_FOUND. */
 CHECKED enum err policy_get(struct tx *tx, const struct privacy *p, str service, int64_t version,
                             const struct locale *l, json_t **out);
 

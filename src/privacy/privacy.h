@@ -15,12 +15,14 @@
 #include "vault/vault.h"
 
 struct retention;
+struct policies;
 
 struct privacy {
     const struct inventory *inventory;
     const struct organisation *organisation;
     const struct catalog *catalog;
     struct formats *formats;
+    struct policies *policies; /* policy.h; may be NULL */
     const struct template_set *pages; /* HTML: the readable part of what people take along */
     struct db *db;
     struct vault *vault;

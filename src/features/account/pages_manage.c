@@ -83,7 +83,7 @@ static void offer_languages(struct request *req, struct form_state *f)
     size_t n = catalog_languages(c);
     str *codes = ARENA_ARRAY(req->arena, str, n), *names = ARENA_ARRAY(req->arena, str, n);
     for (size_t i = 0; i < n; i++) {
-        struct locale own = {(int)i, catalog_language(c, (int)i), NULL, NULL};
+        struct locale own = {(int)i, catalog_language(c, (int)i), NULL, req->locale.formats};
         codes[i] = str_from(own.code);
         names[i] = format_value(req->arena, &own, FORMAT_LANGUAGE, codes[i]);
     }

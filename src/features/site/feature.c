@@ -5,22 +5,10 @@
 
 /* ---- home and language ---- */
 
-static enum err count_promises(struct request *req, int64_t *kept, int64_t *all)
-{
-    struct promise_state *list;
-    size_t n;
-    TRY(verify_states(request_read(req), request_privacy(req), &req->locale, &list, &n));
-    *kept = 0;
-    *all = (int64_t)n;
-    for (size_t i = 0; i < n; i++)
-        *kept += list[i].verdict == VERDICT_KEPT;
-    return OK;
-}
-
 static enum err show_home(struct request *req)
 {
     int64_t kept, all;
-    TRY(count_promises(req, &kept, &all));
+    TRY(verify_count(request_read(req), request_privacy(req), &kept, &all));
     json_put_int(req->view, "kept", kept);
     json_put_int(req->view, "promises", all);
     json_put_bool(req->view, "all_kept", kept == all);
