@@ -315,7 +315,9 @@ int call_with_portal(struct call *c, bool alone, enum portal_need need, int (*ru
         log.least = LOG_WARNING; /* a command says what it does itself */
     if (portal_open(&c->portal, c->settings, &wall_clock, &log, need, &changes, &c->fault) != OK)
         return call_failed(c, NULL);
-    if (changes > 0)
+    if (changes > 0 && serves) /* its standard error is a log, line by line */
+        log_event(&log, LOG_INFO, "migrated", LOG_INT("statements", changes));
+    else if (changes > 0)
         fprintf(c->err, "%d statements brought the database up to date.\n", changes);
     code = run_it(c);
     portal_close(&c->portal);

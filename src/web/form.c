@@ -149,7 +149,7 @@ static const char *wrong_with(struct form_state *s, struct arena *a, int i)
         return str_is(*v, "yes") || str_is(*v, "on") ? NULL : MSG("form.choose");
     case FIELD_CHOICE:
     case FIELD_RADIO:
-        return is_offered(s, i, *v) ? NULL : MSG("form.choose");
+        return utf8_is_line(*v) && is_offered(s, i, *v) ? NULL : MSG("form.choose");
     case FIELD_HIDDEN:
         return hidden_ok(*v) ? NULL : MSG("form.line");
     }

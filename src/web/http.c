@@ -76,6 +76,28 @@ const char *status_text(int status)
     return "Error";
 }
 
+/* A token (RFC 9110, 5.6.2). */
+static bool name_ok(str name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        unsigned char c = (unsigned char)name.p[i];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z', digit = c >= '0' && c <= '9';
+        if (!letter && !digit && (c == 0 || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+            return false;
+    }
+    return name.n > 0;
+}
+
+static bool value_ok(str value)
+{
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 enum err head_check(const struct head *h, struct fault *f)
 {
     static const char *const once[] = {"Host", "Content-Length", "Transfer-Encoding",
@@ -96,9 +118,8 @@ enum err head_check(const struct head *h, struct fault *f)
     if (str_is(h->version, "HTTP/1.1") && head_count(h, "Host") == 0)
         return FAIL(f, ERR_INPUT, "no Host header");
     for (size_t i = 0; i < h->n_headers; i++)
-        for (size_t k = 0; k < h->headers[i].value.n; k++)
-            if ((unsigned char)h->headers[i].value.p[k] < 0x20 && h->headers[i].value.p[k] != '\t')
-                return FAIL(f, ERR_INPUT, "a control character in a header");
+        if (!name_ok(h->headers[i].name) || !value_ok(h->headers[i].value))
+            return FAIL(f, ERR_INPUT, "a header that is none");
     return OK;
 }
 

@@ -142,12 +142,16 @@ static enum err step(struct multipart *m, bool *more)
             return OK;
         }
         const char *end = memmem(held.p, held.n, "\r\n\r\n", 4);
+        /* Without its end it has at least this length: so the limit is the same in any pieces. */
+        size_t head_n = end ? (size_t)(end - held.p) : held.n - MIN_OF(held.n, (size_t)3);
+        if (head_n > HEAD_MAX)
+            return BAD(m, "a part's head is too long");
         if (end == NULL)
-            return held.n >= HEAD_MAX ? BAD(m, "a part's head is too long") : OK;
+            return OK;
         if (held.n < 2 || memcmp(held.p, "\r\n", 2) != 0)
             return BAD(m, "no line end after a boundary");
-        str head = str_dup(m->arena, str_skip(str_head(held, (size_t)(end - held.p)), 2));
-        drop(m, (size_t)(end - held.p) + 4);
+        str head = str_dup(m->arena, str_skip(str_head(held, head_n), 2));
+        drop(m, head_n + 4);
         *more = true;
         return begin_part(m, head);
     }

@@ -38,6 +38,7 @@ struct visit {
     bool too_many;
     char peer[64];
     struct exchange *exchange;
+    const char *uri; /* the library's own copy, in the buffer that holds the request's first line */
     char target[];
 };
 
@@ -50,6 +51,7 @@ static void *visit_begin(void *cls, const char *uri, struct MHD_Connection *c)
         return NULL;
     memcpy(v->target, uri, n + 1);
     v->head.target = str_of(v->target, n);
+    v->uri = uri;
     return v;
 }
 
@@ -127,6 +129,13 @@ static enum MHD_Result respond(struct MHD_Connection *c, const struct response *
     return ok;
 }
 
+/* The library takes the target for a C string: "/\0x" would be "/" to us, and something else to
+ * whoever stands before us. Where nothing is hidden, the version begins one blank behind it. */
+static bool is_one_line(const struct visit *v, const char *version)
+{
+    return version == v->uri + v->head.target.n + 1;
+}
+
 static enum MHD_Result serve(void *cls, struct MHD_Connection *c, const char *url,
                              const char *method, const char *version, const char *upload,
                              size_t *upload_size, void **state)
@@ -142,7 +151,7 @@ static enum MHD_Result serve(void *cls, struct MHD_Connection *c, const char *ur
         v->head.headers = v->headers;
         MHD_get_connection_values_n(c, MHD_HEADER_KIND, take_header, v);
         read_peer(v, c);
-        if (v->too_many)
+        if (v->too_many || !is_one_line(v, version))
             return MHD_NO;
         v->exchange = web_begin(s->web, &v->head);
         /* Refused before its body: answered at once, and the connection ends. */
