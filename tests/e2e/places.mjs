@@ -1,0 +1,197 @@
+// Every page of the portal, and how to get there: public pages, pages behind a mailed link, pages of
+// somebody who is signed in (new, and with a history), forms that are wrong, and pages of errors.
+import { Person, press } from "./person.mjs";
+import { until } from "./portal.mjs";
+
+const NEWS = "mail.news-welcome.subject";
+
+// Who goes there: a visitor; a person who has just come; one with a history; and one who is leaving,
+// whose links stand for those of many.
+export async function makePeople(browser, portal, language) {
+    const come = (name) => Person.come(browser, portal, language, `${name}.${language}@example.com`);
+    const [visitor, fresh, settled, leaving] = await Promise.all(["visitor", "fresh", "settled", "leaving"].map(come));
+    await fresh.join();
+    await settled.join({ news: true });
+    await leaving.join({ news: true });
+    await giveHistory(settled);
+    return { visitor, fresh, settled, leaving, links: await leave(leaving, visitor) };
+}
+
+async function giveHistory(person) {
+    await person.go("/account/settings");
+    await person.page.fill("#address-email", `new.${person.address}`);
+    await person.page.fill("#address-password", person.password);
+    await submit(person, "/account/settings/email");
+    await person.go("/account/privacy");
+    await submit(person, "/account/privacy/takeout");
+    await person.page.check("#takeout-scope-portable");
+    await submit(person, "/account/privacy/takeout");
+    await open(person, "#restrict");
+    await person.page.fill("#restrict-note", "Something here is not right.");
+    await submit(person, "/account/privacy/restrict");
+    for (const purpose of ["protect-accounts", "direct-marketing"]) {
+        await open(person, "#object");
+        await person.page.selectOption("#object-purpose", purpose);
+        await submit(person, "/account/privacy/object");
+    }
+    await until(async () => {
+        await person.go("/account/privacy");
+        return await person.page.locator("#takeout .row a.button").count() === 2;
+    }, "the copies to be made");
+    await person.context.clearCookies({ name: "session" }); // a second sign-in, beside the first
+    await person.signIn();
+}
+
+// The links that are mailed, each unused, and the numbers of two receipts.
+async function leave(person, visitor) {
+    const links = { unsubscribe: (await person.mail(NEWS)).link };
+    visitor.say = person.say;
+    await visitor.signUp();
+    links.verify = (await visitor.mail("mail.confirm.subject")).link;
+    await person.go("/recover");
+    await person.page.fill("#recover-email", person.address);
+    await submit(person, "/recover");
+    links.recover = (await person.mail("mail.recover.subject")).link;
+    const change = (name) => person.portal.mail(`new.settled.${person.language}@example.com`, person.say.text(name));
+    links.agree = (await change("mail.change-new.subject")).link;
+
+    const gone = await Person.come(person.context.browser(), person.portal, person.language, `gone.${person.language}@example.com`);
+    for (const [who, when] of [[gone, "now"], [await twin(person), "window"]]) {
+        await who.join();
+        await who.go("/account/close");
+        await who.page.check(`#close-when-${when}`);
+        await who.page.check("#close-sure");
+        await submit(who, "/account/close");
+        links[when === "now" ? "erased" : "waiting"] = new URL(who.page.url()).pathname + new URL(who.page.url()).search;
+        if (when === "window") {
+            links.reopen = (await who.mail("mail.closed.subject")).link;
+        }
+        await who.context.close();
+    }
+    await until(async () => {
+        await visitor.go(links.erased);
+        return await visitor.page.locator("main .tag-yes").count() === 1;
+    }, "the erasure");
+    return links;
+}
+
+function twin(person) {
+    return Person.come(person.context.browser(), person.portal, person.language, `closed.${person.language}@example.com`);
+}
+
+export function submit(person, action) {
+    return press(person.page, person.page.locator(`main form[action="${action}"] [type=submit]`).first());
+}
+
+function open(person, card) {
+    return person.page.locator(`${card} details`).last().evaluate((d) => { d.open = true; });
+}
+
+// Goes to a page, fills in what is given, sends the form.
+const sent = (path, action, fields = {}) => async (who) => {
+    await who.go(path);
+    for (const [selector, value] of Object.entries(fields)) {
+        await who.page.fill(selector, value);
+    }
+    return submit(who, action);
+};
+
+// A form that is changed behind the page's back, as no honest browser would.
+const forged = (path, action, selector, change) => async (who) => {
+    await who.go(path);
+    await who.page.locator(selector).first().evaluate(change);
+    return submit(who, action);
+};
+
+const at = (path) => (who) => who.go(path);
+const by = (link) => (who, links) => who.go(links[link]);
+
+// name: [who, the status, how, { opened: look again with all details open }]
+export const places = {
+    "home": ["visitor", 200, at("/")],
+    "sign-up": ["visitor", 200, at("/sign-up")],
+    "sign-up-sent": ["visitor", 200, at("/sign-up/sent")],
+    "sign-in": ["visitor", 200, at("/sign-in")],
+    "sign-in-notice": ["visitor", 200, at("/sign-in?done=confirmed")],
+    "recover": ["visitor", 200, at("/recover")],
+    "recover-sent": ["visitor", 200, at("/recover/sent")],
+    "privacy": ["visitor", 200, at("/privacy")],
+    "policy-account": ["visitor", 200, at("/privacy/my-account")],
+    "policy-portal": ["visitor", 200, at("/privacy/portal")],
+    "policy-version": ["visitor", 200, at("/privacy/my-account/versions/1")],
+    "promises": ["visitor", 200, at("/privacy/promises")],
+    "rights": ["visitor", 200, at("/privacy/rights")],
+    "receipt": ["visitor", 200, at("/privacy/receipt")],
+    "receipt-unknown": ["visitor", 404, at("/privacy/receipt?number=nothing")],
+    "receipt-waiting": ["visitor", 200, by("waiting")],
+    "receipt-erased": ["visitor", 200, by("erased")],
+    "demo-mail": ["visitor", 200, at("/demo/mail")],
+
+    "link-verify": ["visitor", 200, by("verify")],
+    "link-recover": ["visitor", 200, by("recover")],
+    "link-recover-wrong": ["visitor", 422, async (who, links) => {
+        await who.go(links.recover);
+        return submit(who, "/recover/new");
+    }],
+    "link-agree": ["visitor", 200, by("agree")],
+    "link-agreed": ["visitor", 200, async (who, links) => {
+        await who.go(links.agree);
+        return submit(who, "/account/email");
+    }],
+    "link-reopen": ["visitor", 200, by("reopen")],
+    "link-unsubscribe": ["visitor", 200, by("unsubscribe")],
+    "link-unsubscribed": ["visitor", 200, async (who, links) => {
+        await who.go(links.unsubscribe);
+        return submit(who, "/unsubscribe");
+    }],
+    "link-gone": ["visitor", 410, at("/verify-email?t=gone")],
+
+    "sign-up-empty": ["visitor", 422, sent("/sign-up", "/sign-up")],
+    "sign-up-wrong": ["visitor", 422, sent("/sign-up", "/sign-up", { "#sign_up-email": "kim@example.com", "#sign_up-password": "short" })],
+    "sign-in-wrong": ["visitor", 401, sent("/sign-in", "/sign-in", { "#sign_in-email": "kim@example.com", "#sign_in-password": "no such" })],
+    "recover-wrong": ["visitor", 422, sent("/recover", "/recover", { "#recover-email": "kim@" })],
+
+    "error-404": ["visitor", 404, at("/no/such/page")],
+    "error-405": ["visitor", 405, at("/sign-out")],
+    "error-403": ["visitor", 403, forged("/sign-up", "/sign-up", "[name=csrf]", (input) => { input.value = "0"; })],
+    "error-400": ["visitor", 400, forged("/recover", "/recover", "#recover-email", (input) => { input.name = "nothing"; })],
+
+    "account": ["fresh", 200, at("/account")],
+    "home-signed-in": ["fresh", 200, at("/")],
+    "settings": ["fresh", 200, at("/account/settings")],
+    "settings-notice": ["fresh", 200, at("/account/settings?done=saved")],
+    "security": ["fresh", 200, at("/account/security")],
+    "own": ["fresh", 200, at("/account/privacy"), { opened: true }],
+    "close": ["fresh", 200, at("/account/close")],
+    "confirm": ["fresh", 200, at("/account/confirm")],
+    "error-404-signed-in": ["fresh", 404, at("/account/nothing")],
+
+    "settings-wrong": ["fresh", 422, forged("/account/settings", "/account/settings", "#preferences-language",
+        (select) => { select.options[0].value = "xx"; select.selectedIndex = 0; })],
+    "settings-address-wrong": ["fresh", 422, sent("/account/settings", "/account/settings/email", { "#address-email": "kim@" })],
+    "security-wrong": ["fresh", 422, sent("/account/security", "/account/security/password")],
+    "confirm-wrong": ["fresh", 422, sent("/account/confirm", "/account/confirm")],
+    "close-wrong": ["fresh", 422, sent("/account/close", "/account/close")],
+    "own-takeout-wrong": ["fresh", 422, forged("/account/privacy", "/account/privacy/takeout", "[name=scope]", (input) => { input.value = "none"; })],
+    "own-restrict-wrong": ["fresh", 422, async (who) => {
+        await who.go("/account/privacy");
+        await open(who, "#restrict");
+        await who.page.locator("#restrict-note").evaluate((area) => { area.removeAttribute("maxlength"); area.value = "a ".repeat(1500); });
+        return submit(who, "/account/privacy/restrict");
+    }],
+    "own-object-wrong": ["fresh", 422, async (who) => {
+        await who.go("/account/privacy");
+        await open(who, "#object");
+        await who.page.locator("#object-purpose").evaluate((select) => { select.options[0].value = "none"; });
+        return submit(who, "/account/privacy/object");
+    }],
+
+    "account-settled": ["settled", 200, at("/account")],
+    "settings-settled": ["settled", 200, at("/account/settings")],
+    "security-settled": ["settled", 200, at("/account/security")],
+    "own-settled": ["settled", 200, at("/account/privacy"), { opened: true }],
+    "takeout-shared": ["settled", 200, async (who) => {
+        await who.go("/account/privacy");
+        return submit(who, "/account/privacy/takeout/share");
+    }],
+};
