@@ -178,8 +178,9 @@ def logged(b, database, act):
         f.seek(before)
         log = f.read()
     found = re.findall(r"execute \w+: (.*)\n(?:.*DETAIL:  parameters: (.*)\n)?", log)
-    # A NULL is an empty text here: no statement of ours has both.
-    return [(text, re.findall(r"\$\d+ = (?:'((?:[^']|'')*)'|NULL)", values)) for text, values in found]
+    # A NULL is None.
+    return [(text, [m.group(1) for m in re.finditer(r"\$\d+ = (?:'((?:[^']|'')*)'|NULL)", values)])
+            for text, values in found]
 
 
 def statements_of(b, portal, name, token):
@@ -271,13 +272,15 @@ def rows_of_registration(b, portal, name):
     account = next(values[0] for text, values in inserts if "INTO subject_key" in text)
 
     def kind(value):
+        if value is None:
+            return "z", ""
         if value == account:
             return "a", ""
         if value.startswith("\\x"):
             return "b", str(len(value) // 2 - 1)
         if re.search(rf"\b[0-9a-hjkmnp-tv-z]{{{ID}}}\b", value):
             return "i", ""
-        return ("n", value) if re.fullmatch(r"\d{1,18}", value) else ("s", value) if value else ("z", "")
+        return ("n", value) if re.fullmatch(r"\d{1,18}", value) else ("s", value)
 
     return [(text, [kind(v) for v in values]) for text, values in inserts if account in values]
 
