@@ -360,6 +360,18 @@ static enum err open_rooms(struct portal *p, const struct portal_words *w, struc
     return web_open(&p->web, &web, f);
 }
 
+/* A restored backup has hashes of a key that was replaced since: nobody in it would be found, and
+ * their addresses would seem free. One that cannot be read is no reason not to start. */
+static void catch_up(struct portal *p)
+{
+    struct fault why = {0};
+    int64_t rehashed = 0;
+    if (lookup_catch_up(&p->privacy, &rehashed, &why) != OK)
+        log_fault(p->privacy.log, "lookups-behind", (str){NULL, 0}, &why);
+    else if (rehashed > 0)
+        log_event(p->privacy.log, LOG_INFO, "lookups-caught-up", LOG_INT("lookups", rehashed));
+}
+
 static enum err open_portal(struct portal *p, enum portal_need need, int *changes, struct fault *f)
 {
     struct portal_words w;
@@ -375,6 +387,7 @@ static enum err open_portal(struct portal *p, enum portal_need need, int *change
     p->privacy.files = files;
     TRY(open_stores(p, f));
     TRY(bring_up_to_date(p, need, changes, f));
+    catch_up(p);
     TRY(retention_load(&p->privacy, p->arena, f));
     TRY(consent_publish(&p->privacy, f));
     TRY(policy_publish(&p->privacy, NULL, f));
