@@ -843,6 +843,10 @@ static void gen_13_gen_14_countries_ask_for_more(void **state)
     assert_ok(tx_commit(tx));
     tx_end(&tx);
     assert_int_equal(may(subject, "CN", "provide-account"), MAY);
+    /* Whoever asks need not know the country: the subject's own record says it. */
+    assert_int_equal(may(subject, "", "protect-accounts"), MAY);
+    run(str_fmt(a, "UPDATE account SET country = 'CH' WHERE id = '%s'", subject.text).p);
+    assert_int_equal(may(subject, "", "protect-accounts"), MAY_NOT_ASSESSED);
 }
 
 /* ---- lookups ---- */
