@@ -2,8 +2,8 @@
  * Commands: a table of rows, from which dispatch, --help and the manual page follow.
  *
  * Exit codes are the contract: 0 good, 1 a promise broken or a refusal, 2 wrong usage.
- * Every command works whether or not the server runs: on SQLite, where the server owns the data
- * directory, it is handed to the server over its control socket and runs there.
+ * Every command but `serve` and `migrate` works whether or not the server runs: on SQLite, where the
+ * server owns the data directory, it is handed to the server over its control socket and runs there.
  */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H

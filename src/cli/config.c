@@ -83,7 +83,7 @@ const struct config_key config_keys[] = {
     {"mail_from", KEY_TEXT, AT(mail_from), NULL, .wrong = wrong_address, .about = "The sender's address; otherwise no-reply@ the public URL's host."},
     {"mail_ca_file", KEY_TEXT, AT(mail_ca_file), "", .about = "Certificates to believe a mail server by; otherwise the system's."},
     {"organisation_file", KEY_TEXT, AT(organisation_file), "", .about = "Who runs the portal (organisation.yaml); otherwise the demo's."},
-    {"overlay", KEY_TEXT, AT(overlay), "", .about = "A folder with views/ and locale/ of your own that lie over ours."},
+    {"overlay", KEY_TEXT, AT(overlay), "", .about = "A folder of your own that lies over ours: ROOM/views/NAME.html, ROOM/locale/CODE.mo."},
     {"reopen_window", KEY_TERM, AT(reopen_window), "P14D", .about = "How long a closed account can be reopened; never past the promised month."},
     {"argon_memory", KEY_BYTES_SIZE, AT(argon_memory), "67108864", .least = 8 << 20, .most = (int64_t)4 << 30, .about = "Memory of one password hash, in bytes (Argon2id; RFC 9106's second choice)."},
     {"argon_passes", KEY_INT, AT(argon_passes), "3", .least = 1, .most = 100, .about = "Passes of one password hash."},

@@ -210,7 +210,7 @@ static void print_manual(FILE *out)
     for (size_t i = 0; i < n_commands; i++) {
         for (const char *p = commands[i].args;; p++) {
             size_t n = strcspn(p, "\n");
-            fprintf(out, ".It Cm %s Ar %.*s\n", commands[i].name, (int)n, p);
+            fprintf(out, ".It Cm %s%s%.*s\n", commands[i].name, n ? " Ar " : "", (int)n, p);
             p += n;
             if (*p == '\0')
                 break;
@@ -222,8 +222,8 @@ static void print_manual(FILE *out)
     for (size_t i = 0; i < n_config_keys; i++)
         fprintf(out, ".It Cm %s\n%s\n", config_keys[i].name, config_keys[i].about);
     fprintf(out, ".El\n.Sh EXIT STATUS\n0 good; 1 a promise is broken, or a refusal; 2 wrong usage.\n"
-                 ".Sh FILES\n.Bl -tag -width Ds\n.It Pa /etc/troth/troth.yaml\nthe configuration of the "
-                 "Debian package\n.It Pa /var/lib/troth\nthe data directory\n.El\n");
+                 ".Sh FILES\n.Bl -tag -width Ds\n.It Pa /etc/troth/troth.yaml\nthe configuration that "
+                 "deploy/troth.service names\n.It Pa /var/lib/troth\nthe data directory\n.El\n");
 }
 
 int command_help(struct call *c)

@@ -190,6 +190,20 @@ enum err portal_lock(const struct settings *s, int *fd, struct fault *f)
 
 /* ---- opening ---- */
 
+/* An empty database beside a keyring that is not is a wrong path, or data that is still to be
+ * restored. To join the two would destroy every key, and with it all that a backup holds. */
+static enum err check_emptiness(struct portal *p, struct arena *a, struct fault *f)
+{
+    struct vault_state s;
+    TRY(vault_state(p->privacy.vault, a, &s, f));
+    if (s.subjects == 0)
+        return OK;
+    return FAIL(f, ERR_CONFLICT,
+                "the database is empty, and the keyring holds the keys of %lld people: restore the "
+                "data first, or remove the keyring too",
+                (long long)s.subjects);
+}
+
 static enum err bring_up_to_date(struct portal *p, enum portal_need need, int *changes,
                                  struct fault *f)
 {
@@ -197,6 +211,12 @@ static enum err bring_up_to_date(struct portal *p, enum portal_need need, int *c
     struct arena *a = arena_new(32 << 20);
     enum err e = schema_check(p->privacy.db, &p->privacy.inventory->schema, &migrations, a, &state, f);
     bool fill = e == OK && state == SCHEMA_EMPTY;
+    if (fill)
+        e = check_emptiness(p, a, f);
+    if (fill && e != OK) {
+        arena_free(&a);
+        return e;
+    }
     if (need == PORTAL_MIGRATE || fill) {
         /* What the check complained of may be what a migration mends. */
         if (need == PORTAL_MIGRATE)
@@ -360,6 +380,18 @@ static enum err open_rooms(struct portal *p, const struct portal_words *w, struc
     return web_open(&p->web, &web, f);
 }
 
+/* A restored backup has hashes of a key that was replaced since: nobody in it would be found, and
+ * their addresses would seem free. One that cannot be read is no reason not to start. */
+static void catch_up(struct portal *p)
+{
+    struct fault why = {0};
+    int64_t rehashed = 0;
+    if (lookup_catch_up(&p->privacy, &rehashed, &why) != OK)
+        log_fault(p->privacy.log, "lookups-behind", (str){NULL, 0}, &why);
+    else if (rehashed > 0)
+        log_event(p->privacy.log, LOG_INFO, "lookups-caught-up", LOG_INT("lookups", rehashed));
+}
+
 static enum err open_portal(struct portal *p, enum portal_need need, int *changes, struct fault *f)
 {
     struct portal_words w;
@@ -375,6 +407,7 @@ static enum err open_portal(struct portal *p, enum portal_need need, int *change
     p->privacy.files = files;
     TRY(open_stores(p, f));
     TRY(bring_up_to_date(p, need, changes, f));
+    catch_up(p);
     TRY(retention_load(&p->privacy, p->arena, f));
     TRY(consent_publish(&p->privacy, f));
     TRY(policy_publish(&p->privacy, NULL, f));

@@ -1,7 +1,7 @@
 /*
  * What a feature is: one constant, with its routes, jobs, tasks, promises and menu entries. Its
  * records, views and translations lie in its folder and are embedded in the program. The list of
- * features is generated from the folders (src/features/meson.build).
+ * features is generated from the names in src/features/meson.build.
  */
 #ifndef FEATURES_FEATURE_H
 #define FEATURES_FEATURE_H
@@ -65,7 +65,7 @@ struct feature {
     void (*stop)(struct portal *p);
 };
 
-/* Generated: one for each folder in src/features. */
+/* Generated: one for each name in src/features/meson.build. */
 extern const struct feature *const features[];
 extern const size_t n_features;
 

@@ -142,6 +142,17 @@ static enum err rehash_batch(struct tx *tx, void *arg)
     return OK;
 }
 
+static enum err rehash_all(struct renewal *w, int64_t *total, struct fault *f)
+{
+    enum err e = OK;
+    for (w->done = 1; e == OK && w->done > 0; *total += w->done) {
+        struct arena *batch = arena_new(ARENA_BYTES);
+        e = db_transact(w->p->db, batch, f, rehash_batch, w);
+        arena_free(&batch);
+    }
+    return e;
+}
+
 static enum err renew_table(const struct privacy *p, const struct record *lookup, int64_t *total,
                             struct fault *f)
 {
@@ -155,11 +166,8 @@ static enum err renew_table(const struct privacy *p, const struct record *lookup
     if (e == OK)
         e = vault_hash(p->vault, name, STR(""), &h, a, f);
     w.newest = h.generation[0];
-    for (w.done = 1; e == OK && w.done > 0; *total += w.done) {
-        struct arena *batch = arena_new(ARENA_BYTES);
-        e = db_transact(p->db, batch, f, rehash_batch, &w);
-        arena_free(&batch);
-    }
+    if (e == OK)
+        e = rehash_all(&w, total, f);
     if (e == OK)
         e = vault_retire_secret(p->vault, name, a, f);
     arena_free(&a);
@@ -176,5 +184,23 @@ enum err lookup_renew(const struct privacy *p, int64_t *rehashed, struct fault *
     }
     if (rehashed)
         *rehashed = total;
+    return OK;
+}
+
+enum err lookup_catch_up(const struct privacy *p, int64_t *rehashed, struct fault *f)
+{
+    *rehashed = 0;
+    for (size_t i = 0; i < p->inventory->n_records; i++) {
+        struct renewal w = {.p = p, .lookup = &p->inventory->records[i]};
+        struct vault_hashes h;
+        if (w.lookup->finds_record.n == 0)
+            continue;
+        struct arena *a = arena_new(ARENA_BYTES);
+        enum err e = vault_hash(p->vault, str_cstr(a, w.lookup->name), STR(""), &h, a, f);
+        arena_free(&a);
+        TRY(e);
+        w.newest = h.generation[0];
+        TRY(rehash_all(&w, rehashed, f));
+    }
     return OK;
 }

@@ -24,4 +24,8 @@ CHECKED enum err lookup_remove(struct tx *tx, const struct privacy *p, const cha
 /* Gives every lookup table's hashes a new key: batches, safe to be cut off and called again. */
 CHECKED enum err lookup_renew(const struct privacy *p, int64_t *rehashed, struct fault *f);
 
+/* Hashes anew, with the key in use, what a backup from before its renewal brought back: until then
+ * nobody in it is found. Reads through an index; where there is nothing to do, it costs a query. */
+CHECKED enum err lookup_catch_up(const struct privacy *p, int64_t *rehashed, struct fault *f);
+
 #endif

@@ -157,7 +157,7 @@ static enum err read_rule(struct reader *r, const struct yaml *n, str country)
     return OK;
 }
 
-/* countries_with_rules: {CN: {purposes: {…}, keep: {account.closed: P2W}}} */
+/* country_rules: {CN: {purposes: {…}, keep: {account.closed: P2W}}} */
 static enum err read_country_rules(struct reader *r, const struct yaml *map)
 {
     size_t rules = 0, terms = 0;

@@ -35,6 +35,25 @@ static enum err is_restricted(struct tx *tx, id subject, bool *yes)
     return query_end(q);
 }
 
+/* The country that the subject's own record says; empty where none does. */
+static enum err country_of(struct tx *tx, const struct privacy *p, id subject, str *out)
+{
+    for (size_t i = 0; i < p->inventory->n_records && out->n == 0; i++) {
+        const struct record *r = &p->inventory->records[i];
+        for (size_t k = 0; record_is_subject(r) && k < r->n_fields; k++) {
+            if (strcmp(r->fields[k].category->name, "country") != 0)
+                continue;
+            struct query *q = tx_query(tx, str_fmt(tx_arena(tx), "SELECT %.*s FROM %.*s WHERE id = $1",
+                                                   STR_FMT(r->fields[k].name), STR_FMT(r->name)));
+            bind_id(q, subject);
+            if (query_row(q))
+                *out = row_text(q, 0);
+            TRY(query_end(q));
+        }
+    }
+    return OK;
+}
+
 static enum err decide(struct tx *tx, const struct privacy *p, id subject, str country,
                        const struct purpose *purpose, enum may *out)
 {
@@ -81,6 +100,8 @@ enum err privacy_may(struct tx *tx, const struct privacy *p, id subject, str cou
 {
     const struct purpose *declared = inventory_purpose(p->inventory, str_from(purpose));
     enum may m = MAY_NOT_DECLARED;
+    if (declared != NULL && country.n == 0 && p->organisation->n_rules > 0)
+        TRY(country_of(tx, p, subject, &country));
     if (declared != NULL)
         TRY(decide(tx, p, subject, country, declared, &m));
     if (m != MAY)

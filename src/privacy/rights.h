@@ -19,8 +19,9 @@ enum may {
 };
 const char *may_name(enum may m); /* "yes", "not-consented" … for logs and evidence */
 
-/* `country` is the person's, or empty where it is not known. A refusal is no error: *out says
- * why, and it is logged (purpose and reason only). */
+/* `country` is the person's; where it is empty, the subject's own record is asked, and where that
+ * says nothing, the organisation's holds. A refusal is no error: *out says why, and it is logged
+ * (purpose and reason only). */
 CHECKED enum err privacy_may(struct tx *tx, const struct privacy *p, id subject, str country,
                              const char *purpose, enum may *out);
 

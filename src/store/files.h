@@ -4,7 +4,7 @@
  * store knows nothing of what is in them; the vault writes and reads them sealed. A file appears
  * whole or not at all: it is written under a temporary name and named when it is done. Two levels
  * of folders by the first characters of the (random) name keep each folder small.
- * Several servers on one database share this folder (docs/operations.md).
+ * Several servers on one database share this folder (docs/operating.md).
  */
 #ifndef STORE_FILES_H
 #define STORE_FILES_H

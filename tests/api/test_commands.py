@@ -198,6 +198,31 @@ class Start(portal.Case):
         self.refused(p, r"newer")
         self.refused(p, r"newer", "migrate")
 
+    def test_ret_07_a_backup_from_before_a_rotation_works_again(self):
+        """Fails if people in a restored backup cannot sign in, or their addresses seem free."""
+        if POSTGRES:
+            self.skipTest("a SQLite file is what is restored; test_privacy does it on both")
+        p = self.new_portal()
+        p.ok("demo")
+        kept = os.path.join(p.dir, "kept.db")
+        shutil.copy(f"{p.data}/troth.db", kept)
+        p.ok("vault", "rotate")
+        shutil.copy(kept, f"{p.data}/troth.db")
+        p.start()
+        self.assertEqual(p.browser().sign_in("anna.lindqvist@example.com", "correct horse battery staple").location, "/account")
+        self.assertEqual(len(p.events("lookups-caught-up")), 1)
+
+    def test_ret_07_an_empty_database_does_not_empty_the_keyring(self):
+        """Fails if a wrong path, or a start before the restore, destroys everybody's key."""
+        p = self.new_portal()
+        p.ok("demo")
+        empty = {"TROTH_DATABASE": f"sqlite:{p.dir}/empty.db", "TROTH_KEYRING": p.env.get("TROTH_DATABASE", f"sqlite:{p.data}/keyring.db")}
+        for words in (("serve",), ("migrate",), ("sweep",), ("demo",)):
+            run = p.cli(*words, env=empty)
+            self.assertEqual(run.returncode, 1, (words, run.stdout, run.stderr))
+            self.assertRegex(run.stderr, r"the database is empty, and the keyring holds the keys of \d+ people")
+        p.ok("export", "anna.lindqvist@example.com", os.path.join(p.dir, "still.zip"))
+
     def test_a_taken_address_and_a_taken_data_directory_are_said(self):
         p = self.new_portal().start()
         other = self.new_portal(env={"TROTH_LISTEN": p.env["TROTH_LISTEN"]})

@@ -37,3 +37,15 @@ def table(rows):
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
     lines.insert(1, tuple("-" * w for w in widths))
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths)) + " |" for line in lines)
+
+
+def write(path, machine, results, bench, seconds):
+    """The full run as a page: machine, how much was measured, a table for each part."""
+    text = ["# Performance", "",
+            "Written by `./script/bench --write`; see [tests/bench](../tests/bench/README.md). Figures are ratios of the",
+            "portal to the bare work in one run: machines differ, the ratio says what the portal adds.", "",
+            f"{sentence(machine)} {time.strftime('%Y-%m-%d', time.gmtime())}; {bench.rounds} rounds, medians; "
+            f"{bench.small:,} and {bench.big:,} accounts; {seconds / 60:.0f} min.", ""]
+    for name, rows in results.items():
+        text += [f"## {name}", "", table(rows), ""]
+    path.write_text("\n".join(text), encoding="utf-8")
