@@ -118,6 +118,10 @@ def api_programs(tally, where, prefix=()):
             env={"TROTH_BIN": TROTH, "TROTH_RELEASE": RELEASE}, prefix=prefix)
 
 
+def part_check(tally):
+    run(tally, "check", [sys.executable, "tools/check.py"])
+
+
 def part_unit(tally):
     unit_programs(tally, None, "")
 
@@ -152,7 +156,7 @@ def part_fuzz(tally):
     run(tally, "fuzz", ["./script/fuzz"])
 
 
-PARTS = {"unit": part_unit, "api": part_api, "pg": part_pg, "e2e": part_e2e, "fuzz": part_fuzz}
+PARTS = {"check": part_check, "unit": part_unit, "api": part_api, "pg": part_pg, "e2e": part_e2e, "fuzz": part_fuzz}
 
 
 def main():
@@ -162,7 +166,7 @@ def main():
             sys.exit(f"usage: script/test [{'|'.join(PARTS)} …]")
     shutil.rmtree(LOGS, ignore_errors=True)
     began = time.monotonic()
-    if set(wanted) - {"fuzz"}:
+    if set(wanted) - {"check", "fuzz"}:
         build(sanitized=True)
     if {"api", "pg"} & set(wanted):
         build(sanitized=False)

@@ -22,7 +22,7 @@ static void tell_systemd(const char *state)
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     if (path == NULL || path[0] == '\0' || strlen(path) >= sizeof a.sun_path)
         return;
-    strcpy(a.sun_path, path);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
     if (a.sun_path[0] == '@')
         a.sun_path[0] = '\0';
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

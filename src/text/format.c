@@ -1,6 +1,7 @@
 #include "text/format.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,8 +165,8 @@ static void date_give(const struct locale *l, enum format format, UDateFormat *d
         struct kept *k = &f->kept[f->n++];
         k->date = d;
         k->format = format;
-        strcpy(k->code, l->code);
-        strcpy(k->zone, zone);
+        snprintf(k->code, sizeof k->code, "%s", l->code);
+        snprintf(k->zone, sizeof k->zone, "%s", zone);
         pthread_mutex_unlock(&f->mutex);
     }
     if (out != NULL)
@@ -220,7 +221,7 @@ static UNumberFormatter *number_for(const struct locale *l, const char *skeleton
             struct number *x = &f->numbers[f->n_numbers++];
             x->formatter = found;
             x->skeleton = skeleton;
-            strcpy(x->code, l->code);
+            snprintf(x->code, sizeof x->code, "%s", l->code);
         }
     }
     pthread_mutex_unlock(&f->mutex);
@@ -365,7 +366,7 @@ static void say_again(const struct locale *l, enum format format, str value, str
     pthread_mutex_lock(&l->formats->mutex);
     struct said *s = said_slot(l->formats, l, format, value);
     s->format = format;
-    strcpy(s->code, l->code);
+    snprintf(s->code, sizeof s->code, "%s", l->code);
     memcpy(s->value, value.p, value.n);
     s->value[value.n] = '\0';
     memcpy(s->text, text.p, text.n);

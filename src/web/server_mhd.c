@@ -205,7 +205,7 @@ static enum err listen_unix(struct server *s, const char *path, int *out, struct
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof a.sun_path)
         return FAIL(f, ERR_INPUT, "the socket's path is too long: %s", path);
-    strcpy(a.sun_path, path);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return FAIL(f, ERR_BUSY, "socket: %s", strerror(errno));

@@ -71,7 +71,7 @@ class Raw(portal.Case):
         cases = (
             b"\r\n\r\n\r\n", b"GARBAGE\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n" + HOST + b"\r\n",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x00" * 4096,
-            b"GET /\x00 HTTP/1.1\r\n" + HOST + b"\r\n", 
+            b"GET /\x00 HTTP/1.1\r\n" + HOST + b"\r\n",
             b"GET / HTTP/1.1\r\n" + HOST + b"X : y\r\n\r\n", b"GET / HTTP/1.1\r\n" + HOST + b"X(y): z\r\n\r\n",
             b"GET http://evil.example/ HTTP/1.1\r\n" + HOST + b"\r\n", b"CONNECT evil.example:443 HTTP/1.1\r\n" + HOST + b"\r\n",
             b"TRACE / HTTP/1.1\r\n" + HOST + b"\r\n", b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",

@@ -9,8 +9,10 @@ const FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
 
-export async function openBrowser() {
-    return chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS, headless: true });
+// `home` is a folder to take for the person's own: with certificates that they believe, for example.
+export async function openBrowser({ args = [], home } = {}) {
+    const env = home ? { ...process.env, HOME: home } : undefined;
+    return chromium.launch({ executablePath: "/usr/bin/chromium", args: [...FLAGS, ...args], headless: true, env });
 }
 
 export function scratch(name) {

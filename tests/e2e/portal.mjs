@@ -94,6 +94,11 @@ class Portal {
         }, "the portal to serve", START_MS);
     }
 
+    // What the server has logged so far.
+    get logged() {
+        return this.#log;
+    }
+
     // Runs a command of the program beside the server; it must exit 0 unless the test says otherwise.
     command(...words) {
         const ran = spawnSync(PROGRAM, words, { env: this.settings, encoding: "utf8" });
