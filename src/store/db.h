@@ -105,7 +105,7 @@ str row_blob(struct query *q, int column);
 id row_id(struct query *q, int column);
 bool row_is_null(struct query *q, int column);
 
-/* Runs one statement of DDL in a write transaction. */
+/* Runs one statement of DDL, or of a migration, in a write transaction; it may take an hour. */
 CHECKED enum err tx_ddl(struct tx *tx, str sql);
 
 /* Makes what was deleted unreadable in the files as far as the database can: SQLite: a truncating
