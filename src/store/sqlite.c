@@ -114,7 +114,7 @@ static enum err conn_open(struct db *db, bool writer, struct sqlite_conn **out, 
     struct sqlite_conn *c = calloc(1, sizeof *c);
     if (c == NULL)
         return FAIL(f, ERR_BUSY, "out of memory");
-    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+    int flags = SQLITE_OPEN_NOMUTEX |
                 (writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
     enum err e = OK;
     if (sqlite3_open_v2(db->target, &c->sqlite, flags, NULL) != SQLITE_OK)

@@ -598,6 +598,20 @@ static void ret_06_checkpoint_empties_the_log(void **state)
     assert_int_equal(db_vacuum(t.db, &fault), OK);
 }
 
+/* Operators keep their data where the disk is: the directory, or one above it, may be a link. */
+static void the_directory_may_be_a_link(void **state)
+{
+    (void)state;
+    if (kind != DB_SQLITE)
+        return;
+    struct db *db = NULL;
+    str way = str_fmt(arena, "%s/link", t.dir), url = str_fmt(arena, "sqlite:%.*s/linked.db", STR_FMT(way));
+    struct db_config config = {.url = url};
+    assert_int_equal(symlink(t.dir, way.p), 0);
+    assert_int_equal(db_open(&db, &config, &fault), OK);
+    db_close(&db);
+}
+
 static enum err count_file(id name, void *arg)
 {
     (void)name;
@@ -660,6 +674,7 @@ int main(void)
         T(migrations_run_in_order_and_whole),
         T(names_are_checked),
         T(ret_06_checkpoint_empties_the_log),
+        T(the_directory_may_be_a_link),
         T(files_appear_whole),
     };
     int failed = 0;
