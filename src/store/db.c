@@ -370,5 +370,5 @@ enum err db_vacuum(struct db *db, struct fault *f)
 
 struct db_figures db_figures(struct db *db)
 {
-    return (struct db_figures){db->commits, db->batches, db->retries, db->failures};
+    return (struct db_figures){db->commits, db->batches, db->retries, db->failures, db->scanned};
 }

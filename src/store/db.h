@@ -121,6 +121,7 @@ struct db_figures {
     int64_t batches;  /* commits on disk: fewer, where group commit joined them */
     int64_t retries;  /* transactions that another one was in the way of */
     int64_t failures; /* statements that failed for any other reason */
+    int64_t scanned;  /* SQLite: rows that were read for want of an index */
 };
 struct db_figures db_figures(struct db *db);
 

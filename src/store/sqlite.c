@@ -494,6 +494,7 @@ static void sqlite_finish(struct query *q)
 {
     if (q->statement == NULL)
         return;
+    q->tx->db->scanned += sqlite3_stmt_status(q->statement, SQLITE_STMTSTATUS_FULLSCAN_STEP, 1);
     if (q->uncached) {
         sqlite3_finalize(q->statement);
         return;
