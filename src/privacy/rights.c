@@ -76,11 +76,31 @@ static enum err decide(struct tx *tx, const struct privacy *p, id subject, str c
     return OK;
 }
 
+/* The country that the subject's own record says, where its kind has one. */
+static enum err country_of(struct tx *tx, const struct privacy *p, id subject, str *out)
+{
+    for (size_t i = 0; i < p->inventory->n_records && out->n == 0; i++) {
+        const struct record *r = &p->inventory->records[i];
+        const struct field *f = record_is_subject(r) ? record_of_category(r, "country") : NULL;
+        if (f == NULL)
+            continue;
+        struct query *q = tx_query(tx, str_fmt(tx_arena(tx), "SELECT %.*s FROM %.*s WHERE id = $1",
+                                               STR_FMT(f->name), STR_FMT(r->name)));
+        bind_id(q, subject);
+        if (query_row(q))
+            *out = row_text(q, 0);
+        TRY(query_end(q));
+    }
+    return OK;
+}
+
 enum err privacy_may(struct tx *tx, const struct privacy *p, id subject, str country,
                      const char *purpose, enum may *out)
 {
     const struct purpose *declared = inventory_purpose(p->inventory, str_from(purpose));
     enum may m = MAY_NOT_DECLARED;
+    if (country.n == 0 && p->organisation->n_rules > 0)
+        TRY(country_of(tx, p, subject, &country));
     if (declared != NULL)
         TRY(decide(tx, p, subject, country, declared, &m));
     if (m != MAY)
@@ -171,6 +191,13 @@ enum err restriction_get(struct tx *tx, const struct privacy *p, id subject, con
 
 /* ---- objection ---- */
 
+/* An objection that nobody weighs (RGT-09): to all direct marketing, or to one kind of it. */
+static bool is_absolute(const struct privacy *p, str purpose)
+{
+    const struct purpose *d = inventory_purpose(p->inventory, purpose);
+    return str_is(purpose, OBJECTION_MARKETING) || (d != NULL && d->marketing);
+}
+
 bool objection_possible(const struct privacy *p, str purpose)
 {
     if (str_is(purpose, OBJECTION_MARKETING))
@@ -217,7 +244,7 @@ enum err objection_make(struct tx *tx, const struct privacy *p, id subject, cons
     bind_id(q, record);
     bind_text(q, purpose);
     bind_sealed(q, tx_arena(tx), k, "objection", "reason", record, reason);
-    bind_text(q, marketing ? STR("upheld") : STR("open"));
+    bind_text(q, is_absolute(p, purpose) ? STR("upheld") : STR("open"));
     bind_time(q, clock_now(p->clock));
     TRY(query_run(q));
     if (marketing && same.n > 0)

@@ -846,6 +846,12 @@ static void rgt_09_ntf_03_objecting_to_marketing_is_absolute(void **state)
     assert_ok(suppression_has(tx, &p, STR("bo@example.com"), &has));
     assert_false(has);
     tx_end(&tx);
+    /* by the purpose's own name it is as absolute, whatever the purpose rests on */
+    reload_with("records:", "  offer-surveys: {legal_basis: legitimate-interest, marketing: true}\nrecords:");
+    id other = plain_account();
+    assert_int_equal(may(other, "", "offer-surveys"), MAY);
+    assert_int_equal(rule(object(other, "offer-surveys", ""), false, "Karin Ek", "we want to"), ERR_CONFLICT);
+    assert_int_equal(may(other, "", "offer-surveys"), MAY_NOT_OBJECTED);
     /* it outlives the account, as a hash */
     struct erasure_counts counts = {0};
     assert_ok(erasure_run(&p, STR("account"), &subject, 1, &counts, a, &fault));
@@ -854,6 +860,14 @@ static void rgt_09_ntf_03_objecting_to_marketing_is_absolute(void **state)
     assert_true(has);
     tx_end(&tx);
     assert_int_equal(copies("anna@example.com"), 0);
+}
+
+static void decide_for(id subject, const char *purpose, bool granted)
+{
+    struct tx *tx = tx_begin(t.db, TX_WRITE, a, &fault);
+    assert_ok(consent_record(tx, &p, subject, inventory_purpose(p.inventory, str_from(purpose)), granted, "en", CONSENT_WAY_SETTINGS));
+    assert_ok(tx_commit(tx));
+    tx_end(&tx);
 }
 
 static void gen_13_gen_14_countries_ask_for_more(void **state)
@@ -871,11 +885,25 @@ static void gen_13_gen_14_countries_ask_for_more(void **state)
     assert_int_equal(may(subject, "CN", "provide-account"), MAY_NOT_CONSENTED);
     assert_int_equal(may(subject, "CH", "protect-accounts"), MAY_NOT_ASSESSED);
     assert_int_equal(may(subject, "GB", "protect-accounts"), MAY);
-    struct tx *tx = tx_begin(t.db, TX_WRITE, a, &fault);
-    assert_ok(consent_record(tx, &p, subject, inventory_purpose(p.inventory, STR("provide-account")), true, "en", CONSENT_WAY_SETTINGS));
-    assert_ok(tx_commit(tx));
-    tx_end(&tx);
+    decide_for(subject, "provide-account", true);
     assert_int_equal(may(subject, "CN", "provide-account"), MAY);
+    /* where the caller does not say the country, it is the person's: no caller forgets it */
+    assert_int_equal(may(subject, "", "protect-accounts"), MAY);
+    run("UPDATE account SET country = 'CH'");
+    assert_int_equal(may(subject, "", "protect-accounts"), MAY_NOT_ASSESSED);
+    run("UPDATE account SET country = 'CN'");
+    assert_int_equal(may(subject, "", "provide-account"), MAY);
+    decide_for(subject, "provide-account", false);
+    assert_int_equal(may(subject, "", "provide-account"), MAY_NOT_CONSENTED);
+    /* the ledger holds what was asked, as for any consent */
+    assert_ok(consent_publish(&p, &fault));
+    struct consent *list;
+    size_t n;
+    struct tx *tx = tx_begin(t.db, TX_READ, a, &fault);
+    assert_ok(consent_history(tx, &p, subject, &list, &n));
+    assert_int_equal(n, 2);
+    assert_true(str_is(list[0].wording, "purpose.provide-account") && str_is(list[1].wording, "purpose.provide-account"));
+    tx_end(&tx);
 }
 
 /* ---- lookups ---- */
