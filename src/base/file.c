@@ -80,7 +80,7 @@ enum err fd_write_all(int fd, str s, struct fault *f)
     return OK;
 }
 
-static enum err sync_parent(const char *path, struct fault *f)
+enum err name_sync(const char *path, struct fault *f)
 {
     char dir[4096];
     str before, after;
@@ -113,7 +113,7 @@ enum err file_write(const char *path, str content, int mode, struct fault *f)
         unlink(temp);
         return e;
     }
-    return sync_parent(path, f);
+    return name_sync(path, f);
 }
 
 enum err dir_make(const char *path, int mode, struct fault *f)
@@ -174,5 +174,5 @@ enum err file_shred(const char *path, struct fault *f)
         return FAIL_ERRNO(f, "sync", path);
     if (unlink(path) != 0)
         return FAIL_ERRNO(f, "remove", path);
-    return sync_parent(path, f);
+    return name_sync(path, f);
 }

@@ -20,6 +20,8 @@ CHECKED enum err dir_make(const char *path, int mode, struct fault *f);
 
 /* Makes renames and removals in the directory durable. */
 CHECKED enum err dir_sync(const char *path, struct fault *f);
+/* The same for the directory that the name stands in. */
+CHECKED enum err name_sync(const char *path, struct fault *f);
 
 bool file_exists(const char *path);
 

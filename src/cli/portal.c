@@ -463,8 +463,10 @@ void portal_close(struct portal **portal)
 enum err portal_rotate(struct portal *p, struct arena *a, int64_t *rewrapped, struct fault *f)
 {
     int64_t rehashed;
-    TRY(vault_rotate(p->privacy.vault, a, rewrapped, f));
+    /* The hashes first: then the key of those before was never wrapped by the master key to come,
+     * and where this is cut off, the rotation is still due and all of it is done again. */
     TRY(lookup_renew(&p->privacy, &rehashed, f));
+    TRY(vault_rotate(p->privacy.vault, a, rewrapped, f));
     log_event(p->privacy.log, LOG_INFO, "master-key-replaced", LOG_INT("keys", *rewrapped),
               LOG_INT("lookups", rehashed));
     return db_checkpoint(p->privacy.db, f);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sodium.h>
 
 static struct arena *a;
 static struct fault fault;
@@ -547,6 +548,46 @@ static void sec_01_a_database_that_goes_away_leaves_nothing_half_done(void **sta
     }
 }
 
+/* Does any stretch of these bytes open with the key, as that? */
+static bool opens_anywhere(str bytes, str key, str what)
+{
+    unsigned char out[KEY_BYTES];
+    enum { NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, SEALED = KEY_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES };
+    for (size_t i = 0; i + NONCE + SEALED <= bytes.n; i++) {
+        const unsigned char *at = (const unsigned char *)bytes.p + i;
+        if (crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, at + NONCE, SEALED, (const unsigned char *)what.p, what.n,
+                                                       at, (const unsigned char *)key.p) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The hashes that find an address are renewed with the master key. Fails if the key of the hashes
+ * before lies anywhere in the keyring's bytes in a form that the new master key opens: with it, an
+ * old copy of the data could be asked who had been in it.
+ */
+static void mya_24_the_old_hashes_are_beyond_the_new_master_key(void **state)
+{
+    (void)state;
+    if (kind != DB_SQLITE)
+        return;
+    int64_t n;
+    assert_ok(portal_rotate(p, a, &n, &fault));
+    str key, files[2], master = {NULL, 0};
+    assert_ok(file_read(a, str_cstr(a, settings.master_key_file), 64, &key, &fault));
+    assert_ok(file_read(a, str_fmt(a, "%s/data/keyring.db", dir).p, 64 << 20, &files[0], &fault));
+    assert_ok(file_read(a, str_fmt(a, "%s/data/keyring.db-wal", dir).p, 64 << 20, &files[1], &fault));
+    CLEANUP(tx_end) struct tx *tx = tx_begin(vault_keyring(p->privacy.vault), TX_READ, a, &fault);
+    struct query *q = SQL(tx, "SELECT master FROM master_key");
+    assert_true(query_row(q));
+    master = row_text(q, 0);
+    assert_ok(query_end(q));
+    str before = str_fmt(a, "secret:account_email:1|%.*s", STR_FMT(master)), now = str_fmt(a, "secret:account_email:2|%.*s", STR_FMT(master));
+    assert_true(opens_anywhere(files[0], key, now) || opens_anywhere(files[1], key, now)); /* it can be found */
+    assert_false(opens_anywhere(files[0], key, before) || opens_anywhere(files[1], key, before));
+}
+
 /* The portal is back by itself when its database is. */
 static void a_lost_database_is_503_and_then_over(void **state)
 {
@@ -575,6 +616,7 @@ int main(void)
         T(a_proof_of_the_password_is_recent),
         T(sec_06_no_way_out_through_next),
         T(sec_01_a_database_that_goes_away_leaves_nothing_half_done),
+        T(mya_24_the_old_hashes_are_beyond_the_new_master_key),
         T(a_lost_database_is_503_and_then_over),
     };
     static const char *const names[] = {[DB_SQLITE] = "portal on SQLite", [DB_POSTGRES] = "portal on PostgreSQL"};

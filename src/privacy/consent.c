@@ -15,11 +15,15 @@ static str wording_hash(struct arena *a, str wording)
 
 /* ---- texts ---- */
 
+/* Where a country asks for a separate consent to what rests on another basis, the purpose itself is
+ * what is asked. */
 static str wording_of(const struct privacy *p, struct arena *a, const struct purpose *purpose,
                       int language)
 {
     struct locale l = {.language = language, .code = catalog_language(p->catalog, language)};
-    str key = str_fmt(a, "consent.%.*s.%d", STR_FMT(purpose->name), purpose->version);
+    str key = purpose->basis == BASIS_CONSENT
+                  ? str_fmt(a, "consent.%.*s.%d", STR_FMT(purpose->name), purpose->version)
+                  : str_fmt(a, "purpose.%.*s", STR_FMT(purpose->name));
     return catalog_text(p->catalog, &l, a, key.p, NULL);
 }
 
@@ -61,7 +65,7 @@ static enum err publish_all(struct tx *tx, void *arg)
     const struct privacy *p = arg;
     for (size_t i = 0; i < p->inventory->n_purposes; i++) {
         const struct purpose *purpose = &p->inventory->purposes[i];
-        if (purpose->basis != BASIS_CONSENT)
+        if (purpose->basis != BASIS_CONSENT && !organisation_asks(p->organisation, purpose->name))
             continue;
         for (size_t l = 0; l < catalog_languages(p->catalog); l++)
             TRY(publish_one(tx, p, purpose, (int)l));

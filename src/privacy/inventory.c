@@ -160,7 +160,7 @@ static enum err read_purpose(struct reader *r, const struct yaml *n)
     if (p.basis == BASIS_CONSENT && v == NULL)
         return SAY(r, n, "purpose %.*s rests on consent: say the version of its text",
                    STR_FMT(n->key));
-    if (p.basis != BASIS_CONSENT && (v != NULL || yaml_get(n, "lasts") || p.controller.n))
+    if (p.basis != BASIS_CONSENT && (yaml_get(n, "lasts") || p.controller.n))
         return SAY(r, n, "purpose %.*s does not rest on consent", STR_FMT(n->key));
     p.version = (int)version;
     ARENA_GROW(r->arena, r->v->purposes, r->cap_purposes, r->v->n_purposes + 1);
@@ -636,6 +636,14 @@ const struct field *record_field(const struct record *r, str name)
 {
     for (size_t i = 0; i < r->n_fields; i++)
         if (str_eq(r->fields[i].name, name))
+            return &r->fields[i];
+    return NULL;
+}
+
+const struct field *record_of_category(const struct record *r, const char *category)
+{
+    for (size_t i = 0; i < r->n_fields; i++)
+        if (strcmp(r->fields[i].category->name, category) == 0)
             return &r->fields[i];
     return NULL;
 }

@@ -132,6 +132,7 @@ const struct record *inventory_record(const struct inventory *v, str name);
 const struct purpose *inventory_purpose(const struct inventory *v, str name);
 const struct cookie *inventory_cookie(const struct inventory *v, str name);
 const struct field *record_field(const struct record *r, str name);
+const struct field *record_of_category(const struct record *r, const char *category); /* the first */
 
 /* Is the record erased with its subject (it has the subject's column)? */
 bool record_has_subject(const struct record *r);

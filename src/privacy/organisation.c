@@ -231,6 +231,14 @@ const struct party *organisation_controller(const struct organisation *o, str ke
     return NULL;
 }
 
+bool organisation_asks(const struct organisation *o, str purpose)
+{
+    for (size_t i = 0; i < o->n_rules; i++)
+        if (o->rules[i].separate_consent && str_eq(o->rules[i].purpose, purpose))
+            return true;
+    return false;
+}
+
 const struct processor *organisation_processor(const struct organisation *o, str key)
 {
     for (size_t i = 0; i < o->n_processors; i++)
@@ -282,10 +290,7 @@ enum err organisation_check(const struct organisation *o, const struct inventory
         if (rule == NULL || rule->kind != KEEP_AFTER)
             return FAIL(f, ERR_INPUT, "the rules of %.*s name an unknown term %.*s",
                         STR_FMT(o->terms[i].country), STR_FMT(o->terms[i].rule));
-        bool has_country = false;
-        for (size_t k = 0; k < rule->record->n_fields; k++)
-            has_country |= strcmp(rule->record->fields[k].category->name, "country") == 0;
-        if (!has_country)
+        if (record_of_category(rule->record, "country") == NULL)
             return FAIL(f, ERR_INPUT, "%.*s knows no country: no country can have a term of its own",
                         STR_FMT(rule->record->name));
         if (term_end(0, o->terms[i].term) > term_end(0, rule->term))

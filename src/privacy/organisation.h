@@ -91,6 +91,8 @@ CHECKED enum err organisation_check(const struct organisation *o, const struct i
 
 const struct party *organisation_controller(const struct organisation *o, str key);
 const struct processor *organisation_processor(const struct organisation *o, str key);
+/* Does any country ask for a separate consent to it? */
+bool organisation_asks(const struct organisation *o, str purpose);
 /* The rule of a country for a purpose, or NULL. */
 const struct country_rule *organisation_rule(const struct organisation *o, str country,
                                              str purpose);

@@ -44,15 +44,6 @@ static str join_names(struct arena *a, const str *names, size_t n)
     return buf_str(&b);
 }
 
-static str country_column(const struct inventory *v, str subject)
-{
-    const struct record *r = inventory_record(v, subject);
-    for (size_t i = 0; r != NULL && i < r->n_fields; i++)
-        if (strcmp(r->fields[i].category->name, "country") == 0)
-            return r->fields[i].name;
-    return (str){NULL, 0};
-}
-
 /* The condition under which a record is due. */
 static str condition(struct arena *a, const struct compiled *c, const struct privacy *p)
 {
@@ -61,7 +52,7 @@ static str condition(struct arena *a, const struct compiled *c, const struct pri
     str due = str_fmt(a, "%.*s >= $1 AND %.*s < $2 AND %.*s <= $3", STR_FMT(field), STR_FMT(field),
                       STR_FMT(field));
     if (c->country.n > 0) { /* two capitals: organisation_read() has seen to it */
-        str column = country_column(p->inventory, rule->table);
+        str column = record_of_category(inventory_record(p->inventory, rule->table), "country")->name;
         bool ours = str_eq(c->country, p->organisation->country);
         due = str_fmt(a, "%.*s AND %.*s IN ('%.*s'%s)", STR_FMT(due), STR_FMT(column),
                       STR_FMT(c->country), ours ? ", ''" : "");

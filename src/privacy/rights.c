@@ -35,25 +35,6 @@ static enum err is_restricted(struct tx *tx, id subject, bool *yes)
     return query_end(q);
 }
 
-/* The country that the subject's own record says; empty where none does. */
-static enum err country_of(struct tx *tx, const struct privacy *p, id subject, str *out)
-{
-    for (size_t i = 0; i < p->inventory->n_records && out->n == 0; i++) {
-        const struct record *r = &p->inventory->records[i];
-        for (size_t k = 0; record_is_subject(r) && k < r->n_fields; k++) {
-            if (strcmp(r->fields[k].category->name, "country") != 0)
-                continue;
-            struct query *q = tx_query(tx, str_fmt(tx_arena(tx), "SELECT %.*s FROM %.*s WHERE id = $1",
-                                                   STR_FMT(r->fields[k].name), STR_FMT(r->name)));
-            bind_id(q, subject);
-            if (query_row(q))
-                *out = row_text(q, 0);
-            TRY(query_end(q));
-        }
-    }
-    return OK;
-}
-
 static enum err decide(struct tx *tx, const struct privacy *p, id subject, str country,
                        const struct purpose *purpose, enum may *out)
 {
@@ -92,6 +73,24 @@ static enum err decide(struct tx *tx, const struct privacy *p, id subject, str c
         }
     }
     *out = MAY;
+    return OK;
+}
+
+/* The country that the subject's own record says, where its kind has one. */
+static enum err country_of(struct tx *tx, const struct privacy *p, id subject, str *out)
+{
+    for (size_t i = 0; i < p->inventory->n_records && out->n == 0; i++) {
+        const struct record *r = &p->inventory->records[i];
+        const struct field *f = record_is_subject(r) ? record_of_category(r, "country") : NULL;
+        if (f == NULL)
+            continue;
+        struct query *q = tx_query(tx, str_fmt(tx_arena(tx), "SELECT %.*s FROM %.*s WHERE id = $1",
+                                               STR_FMT(f->name), STR_FMT(r->name)));
+        bind_id(q, subject);
+        if (query_row(q))
+            *out = row_text(q, 0);
+        TRY(query_end(q));
+    }
     return OK;
 }
 
@@ -192,6 +191,13 @@ enum err restriction_get(struct tx *tx, const struct privacy *p, id subject, con
 
 /* ---- objection ---- */
 
+/* An objection that nobody weighs (RGT-09): to all direct marketing, or to one kind of it. */
+static bool is_absolute(const struct privacy *p, str purpose)
+{
+    const struct purpose *d = inventory_purpose(p->inventory, purpose);
+    return str_is(purpose, OBJECTION_MARKETING) || (d != NULL && d->marketing);
+}
+
 bool objection_possible(const struct privacy *p, str purpose)
 {
     if (str_is(purpose, OBJECTION_MARKETING))
@@ -238,7 +244,7 @@ enum err objection_make(struct tx *tx, const struct privacy *p, id subject, cons
     bind_id(q, record);
     bind_text(q, purpose);
     bind_sealed(q, tx_arena(tx), k, "objection", "reason", record, reason);
-    bind_text(q, marketing ? STR("upheld") : STR("open"));
+    bind_text(q, is_absolute(p, purpose) ? STR("upheld") : STR("open"));
     bind_time(q, clock_now(p->clock));
     TRY(query_run(q));
     if (marketing && same.n > 0)

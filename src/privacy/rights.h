@@ -19,9 +19,8 @@ enum may {
 };
 const char *may_name(enum may m); /* "yes", "not-consented" … for logs and evidence */
 
-/* `country` is the person's; where it is empty, the subject's own record is asked, and where that
- * says nothing, the organisation's holds. A refusal is no error: *out says why, and it is logged
- * (purpose and reason only). */
+/* `country` is the person's; empty: as their own record says, and where that says none, the
+ * organisation's. A refusal is no error: *out says why, and it is logged (purpose and reason only). */
 CHECKED enum err privacy_may(struct tx *tx, const struct privacy *p, id subject, str country,
                              const char *purpose, enum may *out);
 
@@ -62,9 +61,9 @@ struct objection {
 /* May one object to it: it rests on legitimate interest, or it is OBJECTION_MARKETING? */
 bool objection_possible(const struct privacy *p, str purpose);
 /*
- * Stops the purpose at once. What was kept for it alone is deleted. Against direct marketing it is
- * final, and the address (`same`, may be empty) is kept as a keyed hash, so that no list brings it
- * back (NTF-03). ERR_INPUT: not possible; ERR_CONFLICT: made already.
+ * Stops the purpose at once. What was kept for it alone is deleted. Against direct marketing, all or
+ * one kind of it, it is final. Against all, the address (`same`, may be empty) is kept as a keyed hash, so
+ * that no list brings it back (NTF-03). ERR_INPUT: not possible; ERR_CONFLICT: made already.
  */
 CHECKED enum err objection_make(struct tx *tx, const struct privacy *p, id subject,
                                 const struct key *k, str purpose, str reason, str same);

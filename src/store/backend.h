@@ -81,7 +81,7 @@ struct db {
     int connections;
     int deadline_ms;
     void *state; /* the back end's */
-    atomic_int_least64_t commits, batches, retries, failures;
+    atomic_int_least64_t commits, batches, retries, failures, scanned;
     const struct backend *inner;       /* faulty.c: what it wraps */
     atomic_int_least64_t calls_to_fault; /* faulty.c: calls until it fails; 0: never */
 };

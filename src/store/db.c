@@ -161,15 +161,17 @@ void tx_end(struct tx **tx)
 {
     struct tx *t = *tx;
     *tx = NULL;
-    if (t == NULL || t->ended)
+    if (t == NULL)
+        return;
+    if (t->retry)
+        t->db->retries++;
+    if (t->ended)
         return;
     finish_queries(t);
     t->ended = true;
     if (t->conn != NULL)
         t->db->ops->rollback(t);
     t->conn = NULL;
-    if (t->retry)
-        t->db->retries++;
 }
 
 enum err db_transact(struct db *db, struct arena *a, struct fault *f, db_work *work, void *arg)
@@ -368,5 +370,5 @@ enum err db_vacuum(struct db *db, struct fault *f)
 
 struct db_figures db_figures(struct db *db)
 {
-    return (struct db_figures){db->commits, db->batches, db->retries, db->failures};
+    return (struct db_figures){db->commits, db->batches, db->retries, db->failures, db->scanned};
 }

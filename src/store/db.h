@@ -105,7 +105,7 @@ str row_blob(struct query *q, int column);
 id row_id(struct query *q, int column);
 bool row_is_null(struct query *q, int column);
 
-/* Runs one statement of DDL in a write transaction. */
+/* Runs one statement of DDL, or of a migration, in a write transaction; it may take an hour. */
 CHECKED enum err tx_ddl(struct tx *tx, str sql);
 
 /* Makes what was deleted unreadable in the files as far as the database can: SQLite: a truncating
@@ -121,6 +121,7 @@ struct db_figures {
     int64_t batches;  /* commits on disk: fewer, where group commit joined them */
     int64_t retries;  /* transactions that another one was in the way of */
     int64_t failures; /* statements that failed for any other reason */
+    int64_t scanned;  /* SQLite: rows that were read for want of an index */
 };
 struct db_figures db_figures(struct db *db);
 

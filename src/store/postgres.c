@@ -15,7 +15,11 @@
 #include <endian.h>
 #include <libpq-fe.h>
 
-enum { CACHE_SLOTS = 512, NAME_BYTES = 24 };
+enum {
+    CACHE_SLOTS = 512,
+    NAME_BYTES = 24,
+    DDL_DEADLINE_MS = 60 * 60 * 1000, /* an index on a large table: nobody waits for a page */
+};
 
 enum { OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25, OID_BYTEA = 17, OID_NAME = 19,
        OID_VARCHAR = 1043 };
@@ -83,9 +87,9 @@ static const char *message_of(PGconn *pg, char *out, size_t n)
 
 /* The answer to what was sent: the last result, with the queue drained. NULL where the connection
  * is lost. */
-static PGresult *await(struct db *db, struct pg_conn *c, struct fault *f)
+static PGresult *await(int deadline_ms, struct pg_conn *c, struct fault *f)
 {
-    int64_t until = clock_ticks() + (int64_t)db->deadline_ms * 1000;
+    int64_t until = clock_ticks() + (int64_t)deadline_ms * 1000;
     char text[256];
     PGresult *last = NULL;
     for (;;) {
@@ -141,18 +145,24 @@ static bool is_good(PGresult *r)
 }
 
 /* One statement without parameters and without an answer worth keeping. */
-static enum err simple(struct db *db, struct tx *tx, struct pg_conn *c, const char *sql,
-                       struct fault *f)
+static enum err simple_within(int deadline_ms, struct tx *tx, struct pg_conn *c, const char *sql,
+                              struct fault *f)
 {
     if (!PQsendQuery(c->pg, sql))
         return lost(&c->conn, f, "the connection is gone");
-    PGresult *r = await(db, c, f);
+    PGresult *r = await(deadline_ms, c, f);
     if (r == NULL)
         return ERR_BUSY;
     if (!is_good(r))
         return failed(tx, &c->conn, f, r, str_from(sql));
     PQclear(r);
     return OK;
+}
+
+static enum err simple(struct db *db, struct tx *tx, struct pg_conn *c, const char *sql,
+                       struct fault *f)
+{
+    return simple_within(db->deadline_ms, tx, c, sql, f);
 }
 
 /* ---- connections ---- */
@@ -288,9 +298,11 @@ static enum err take(struct db *db, struct conn **out, struct fault *f)
     return OK;
 }
 
-/* Drops idle connections that the server closed meanwhile (a restart): one write finds out. */
+/* Drops idle connections that the server closed meanwhile (a restart): one write finds out. Where the
+ * server hangs, the others would only be waited for in turn. */
 static enum err pg_begin(struct tx *tx)
 {
+    int64_t until = clock_ticks() + (int64_t)tx->db->deadline_ms * 1000;
     for (int attempt = 0;; attempt++) {
         struct conn *c;
         struct fault f = {0};
@@ -315,7 +327,7 @@ static enum err pg_begin(struct tx *tx)
         }
         bool stale = c->broken;
         give(tx->db, c);
-        if (!stale || attempt > tx->db->connections)
+        if (!stale || attempt > tx->db->connections || clock_ticks() >= until)
             return FAIL(tx->fault, e, "%s", f.text);
     }
 }
@@ -358,7 +370,7 @@ static enum err statement_of(struct query *q, const char **name)
         snprintf(fresh, sizeof fresh, "s%d", c->cached + 1);
     if (!PQsendPrepare(c->pg, fresh, str_cstr(q->tx->arena, q->sql), 0, NULL))
         return lost(&c->conn, q->tx->fault, "the connection is gone");
-    PGresult *r = await(q->tx->db, c, q->tx->fault);
+    PGresult *r = await(q->tx->db->deadline_ms, c, q->tx->fault);
     if (r == NULL)
         return ERR_BUSY;
     if (!is_good(r))
@@ -409,7 +421,7 @@ static enum err pg_start(struct query *q)
     }
     if (!PQsendQueryPrepared(c->pg, name, q->n_params, values, lengths, formats, 1))
         return lost(&c->conn, q->tx->fault, "the connection is gone");
-    PGresult *r = await(q->tx->db, c, q->tx->fault);
+    PGresult *r = await(q->tx->db->deadline_ms, c, q->tx->fault);
     if (r == NULL)
         return ERR_BUSY;
     if (!is_good(r)) {
@@ -486,7 +498,7 @@ static enum err pg_column(struct query *q, int column, struct param *out)
 
 static enum err pg_ddl(struct tx *tx, str sql)
 {
-    return simple(tx->db, tx, conn_of(tx), str_cstr(tx->arena, sql), tx->fault);
+    return simple_within(DDL_DEADLINE_MS, tx, conn_of(tx), str_cstr(tx->arena, sql), tx->fault);
 }
 
 static enum err pg_checkpoint(struct db *db, struct fault *f)
@@ -499,7 +511,7 @@ static enum err pg_vacuum(struct db *db, struct fault *f)
 {
     struct conn *c;
     TRY(take(db, &c, f));
-    enum err e = simple(db, NULL, (struct pg_conn *)c, "VACUUM", f);
+    enum err e = simple_within(DDL_DEADLINE_MS, NULL, (struct pg_conn *)c, "VACUUM", f);
     give(db, c);
     return e;
 }

@@ -118,18 +118,22 @@ struct found {
     bool null;
 };
 
+/* All that can hold a value or show one: generated columns and (materialized) views too, and on
+ * PostgreSQL tables that this user may not read (information_schema would hide them). */
 static enum err read_found(struct tx *tx, struct found **out, size_t *n)
 {
     struct query *q =
         db_kind(tx_db(tx)) == DB_SQLITE
             ? SQL(tx, "SELECT m.name, p.name, upper(p.type), p.\"notnull\" "
-                      "FROM sqlite_master m JOIN pragma_table_info(m.name) p "
-                      "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' "
+                      "FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p "
+                      "WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!' "
                       "ORDER BY m.name, p.cid")
-            : SQL(tx, "SELECT table_name, column_name, upper(data_type), "
-                      "CASE is_nullable WHEN 'NO' THEN 1 ELSE 0 END "
-                      "FROM information_schema.columns WHERE table_schema = current_schema() "
-                      "ORDER BY table_name, ordinal_position");
+            : SQL(tx, "SELECT c.relname, a.attname, upper(format_type(a.atttypid, NULL)), "
+                      "CASE WHEN a.attnotnull THEN 1 ELSE 0 END FROM pg_namespace n "
+                      "JOIN pg_class c ON c.relnamespace = n.oid "
+                      "JOIN pg_attribute a ON a.attrelid = c.oid "
+                      "WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
+                      "AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.relname, a.attnum");
     struct arena *a = tx_arena(tx);
     struct found *list = NULL;
     size_t cap = 0;

@@ -114,7 +114,7 @@ static enum err conn_open(struct db *db, bool writer, struct sqlite_conn **out, 
     struct sqlite_conn *c = calloc(1, sizeof *c);
     if (c == NULL)
         return FAIL(f, ERR_BUSY, "out of memory");
-    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+    int flags = SQLITE_OPEN_NOMUTEX |
                 (writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
     enum err e = OK;
     if (sqlite3_open_v2(db->target, &c->sqlite, flags, NULL) != SQLITE_OK)
@@ -308,7 +308,10 @@ static enum err begin_batch(struct sqlite_state *s, struct fault *f)
     struct batch *b = calloc(1, sizeof *b);
     if (b == NULL)
         return FAIL(f, ERR_BUSY, "out of memory");
-    enum err e = run(s->writer, "BEGIN IMMEDIATE", f);
+    /* One that could not even be rolled back, for want of memory, is still open. */
+    enum err e = sqlite3_get_autocommit(s->writer->sqlite) ? OK : run(s->writer, "ROLLBACK", f);
+    if (e == OK)
+        e = run(s->writer, "BEGIN IMMEDIATE", f);
     if (e != OK) {
         free(b);
         return e;
@@ -347,13 +350,14 @@ static void sqlite_rollback(struct tx *tx)
         give_reader(tx->db, tx->conn);
         return;
     }
-    enum err ignored;
-    if (sqlite3_get_autocommit(s->writer->sqlite)) {
-        /* A failure such as a full disk has rolled back the whole batch: all in it failed. */
+    enum err ignored = OK;
+    /* A failure such as a full disk has rolled back the whole batch: all in it failed. So they have
+     * where this one cannot be taken out of it. */
+    if (!sqlite3_get_autocommit(s->writer->sqlite) &&
+        run(s->writer, "ROLLBACK TO t; RELEASE t", NULL) != OK)
+        ignored = run(s->writer, "ROLLBACK", NULL);
+    if (ignored != OK || sqlite3_get_autocommit(s->writer->sqlite))
         end_batch(s, ERR_BUSY);
-    } else {
-        ignored = run(s->writer, "ROLLBACK TO t; RELEASE t", NULL);
-    }
     ignored = release_writer(tx->db, false, NULL);
     (void)ignored;
 }
@@ -490,6 +494,7 @@ static void sqlite_finish(struct query *q)
 {
     if (q->statement == NULL)
         return;
+    q->tx->db->scanned += sqlite3_stmt_status(q->statement, SQLITE_STMTSTATUS_FULLSCAN_STEP, 1);
     if (q->uncached) {
         sqlite3_finalize(q->statement);
         return;

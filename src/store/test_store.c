@@ -7,11 +7,13 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 
 static struct testing_db t;
 static struct arena *arena;
@@ -305,6 +307,114 @@ static void a_faulty_database_leaves_nothing_half_done(void **state)
     fail_msg("it never succeeded");
 }
 
+/* Fails if a server that hangs holds a caller longer than the deadline: once for every connection in
+ * the pool, say. */
+static void a_server_that_hangs_is_given_up_at_the_deadline(void **state)
+{
+    (void)state;
+    enum { IDLE = 6, DEADLINE = 400 };
+    if (kind != DB_POSTGRES)
+        return;
+    struct db_config config = {.url = str_from(t.url), .space = t.space, .deadline_ms = DEADLINE};
+    struct db *db = NULL;
+    struct tx *tx[IDLE];
+    int64_t pid[IDLE];
+    assert_int_equal(db_open(&db, &config, &fault), OK);
+    for (int i = 0; i < IDLE; i++) {
+        tx[i] = tx_begin(db, TX_WRITE, arena, &fault);
+        struct query *q = SQL(tx[i], "SELECT pg_backend_pid()");
+        assert_true(query_row(q));
+        pid[i] = row_int(q, 0);
+        assert_int_equal(query_end(q), OK);
+    }
+    for (int i = 0; i < IDLE; i++)
+        tx_end(&tx[i]);
+    for (int i = 0; i < IDLE; i++)
+        assert_int_equal(kill((pid_t)pid[i], SIGSTOP), 0);
+    int64_t began = clock_ticks();
+    struct tx *hung = tx_begin(db, TX_WRITE, arena, &fault);
+    enum err e = tx_error(hung);
+    tx_end(&hung);
+    int64_t took = clock_ticks() - began;
+    for (int i = 0; i < IDLE; i++)
+        kill((pid_t)pid[i], SIGCONT);
+    assert_int_equal(e, ERR_BUSY);
+    assert_true(took >= DEADLINE * 1000 && took < 2 * DEADLINE * 1000);
+    fault_clear(&fault);
+    db_close(&db);
+}
+
+/* Fails if a migration has to be done within a request's deadline. */
+static void ddl_may_take_its_time(void **state)
+{
+    (void)state;
+    if (kind != DB_POSTGRES)
+        return;
+    struct db_config config = {.url = str_from(t.url), .space = t.space, .deadline_ms = 200};
+    struct db *db = NULL;
+    assert_int_equal(db_open(&db, &config, &fault), OK);
+    struct tx *tx = tx_begin(db, TX_WRITE, arena, &fault);
+    assert_int_equal(tx_ddl(tx, STR("CREATE TABLE slow AS SELECT 1 AS x FROM pg_sleep(0.6)")), OK);
+    assert_int_equal(tx_commit(tx), OK);
+    tx_end(&tx);
+    tx = tx_begin(db, TX_READ, arena, &fault);
+    struct query *q = SQL(tx, "SELECT 1 FROM pg_sleep(0.6)");
+    assert_false(query_row(q));
+    assert_int_equal(query_end(q), ERR_BUSY);
+    tx_end(&tx);
+    fault_clear(&fault);
+    db_close(&db);
+}
+
+/* Fails if what could not be rolled back, for want of memory, is committed with the next. */
+static void what_cannot_be_rolled_back_is_not_committed(void **state)
+{
+    (void)state;
+    if (kind != DB_SQLITE)
+        return;
+    struct tx *tx = tx_begin(t.db, TX_WRITE, arena, &fault);
+    assert_int_equal(add(tx, "a", 1), OK);
+    sqlite3_hard_heap_limit64(1);
+    tx_end(&tx);
+    sqlite3_hard_heap_limit64(0);
+    tx = tx_begin(t.db, TX_WRITE, arena, &fault);
+    assert_int_equal(add(tx, "b", 2), OK);
+    assert_int_equal(tx_commit(tx), OK);
+    tx_end(&tx);
+    assert_int_equal(count(), 1);
+}
+
+/* Fails if connections that the server closed (a restart) show to anybody who asks for one. */
+static void closed_connections_are_replaced(void **state)
+{
+    (void)state;
+    enum { IDLE = 4 };
+    struct tx *tx[IDLE];
+    if (kind != DB_POSTGRES)
+        return;
+    for (int mode = TX_READ; mode <= TX_WRITE; mode++) {
+        for (int i = 0; i < IDLE; i++)
+            tx[i] = tx_begin(t.db, TX_WRITE, arena, &fault);
+        for (int i = 0; i < IDLE; i++)
+            tx_end(&tx[i]);
+        struct testing_db other;
+        testing_db_open(&other, kind, "other");
+        struct tx *killer = tx_begin(other.db, TX_READ, arena, &fault);
+        struct query *q = SQL(killer, "SELECT CASE WHEN pg_terminate_backend(pid) THEN 1 ELSE 0 END FROM pg_stat_activity "
+                                      "WHERE application_name = 'troth' AND pid <> pg_backend_pid()");
+        assert_int_equal(query_run(q), OK);
+        tx_end(&killer);
+        testing_db_close(&other);
+        usleep(50000);
+        struct tx *mine = tx_begin(t.db, mode, arena, &fault);
+        q = SQL(mine, "SELECT count(*) FROM item");
+        assert_true(query_row(q));
+        assert_int_equal(query_end(q), OK);
+        assert_int_equal(tx_commit(mine), OK);
+        tx_end(&mine);
+    }
+}
+
 /* ---- schema ---- */
 
 static struct column item_columns[] = {
@@ -359,11 +469,19 @@ static void gen_05_undeclared_columns_are_found_by_name(void **state)
     assert_int_equal(schema_migrate(t.db, &schema, &none, arena, &changes, &fault), OK);
     assert_int_equal(changes, 0);
 
-    static const struct {
+    const struct {
         const char *change, *undo, *says;
     } cases[] = {
         {"ALTER TABLE note ADD COLUMN shoe_size BIGINT", "ALTER TABLE note DROP COLUMN shoe_size",
          "column note.shoe_size is in the database, and no records.yaml declares it"},
+        {"CREATE TABLE sqlitestray (x TEXT)", "DROP TABLE sqlitestray",
+         "table sqlitestray is in the database, and no records.yaml declares it"},
+        {kind == DB_SQLITE ? "ALTER TABLE note ADD COLUMN twin BIGINT AS (read + 1)"
+                           : "ALTER TABLE note ADD COLUMN twin BIGINT GENERATED ALWAYS AS (read + 1) STORED",
+         "ALTER TABLE note DROP COLUMN twin", "column note.twin is in the database, and no records.yaml declares it"},
+        {kind == DB_SQLITE ? "CREATE TABLE copy AS SELECT item, id FROM note" : "CREATE MATERIALIZED VIEW copy AS SELECT item, id FROM note",
+         kind == DB_SQLITE ? "DROP TABLE copy" : "DROP MATERIALIZED VIEW copy",
+         "table copy is in the database, and no records.yaml declares it"},
         {"CREATE TABLE stray (x TEXT)", "DROP TABLE stray",
          "table stray is in the database, and no records.yaml declares it"},
         {"ALTER TABLE item RENAME COLUMN n TO m", "ALTER TABLE item RENAME COLUMN m TO n",
@@ -480,6 +598,20 @@ static void ret_06_checkpoint_empties_the_log(void **state)
     assert_int_equal(db_vacuum(t.db, &fault), OK);
 }
 
+/* Operators keep their data where the disk is: the directory, or one above it, may be a link. */
+static void the_directory_may_be_a_link(void **state)
+{
+    (void)state;
+    if (kind != DB_SQLITE)
+        return;
+    struct db *db = NULL;
+    str way = str_fmt(arena, "%s/link", t.dir), url = str_fmt(arena, "sqlite:%.*s/linked.db", STR_FMT(way));
+    struct db_config config = {.url = url};
+    assert_int_equal(symlink(t.dir, way.p), 0);
+    assert_int_equal(db_open(&db, &config, &fault), OK);
+    db_close(&db);
+}
+
 static enum err count_file(id name, void *arg)
 {
     (void)name;
@@ -534,10 +666,15 @@ int main(void)
         T(many_threads_write_at_once),
         T(reading_then_writing_loses_nothing),
         T(a_faulty_database_leaves_nothing_half_done),
+        T(a_server_that_hangs_is_given_up_at_the_deadline),
+        T(ddl_may_take_its_time),
+        T(what_cannot_be_rolled_back_is_not_committed),
+        T(closed_connections_are_replaced),
         T(gen_05_undeclared_columns_are_found_by_name),
         T(migrations_run_in_order_and_whole),
         T(names_are_checked),
         T(ret_06_checkpoint_empties_the_log),
+        T(the_directory_may_be_a_link),
         T(files_appear_whole),
     };
     int failed = 0;

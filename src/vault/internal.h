@@ -9,6 +9,9 @@
 
 enum { VAULT_CACHE_SLOTS = 1024 };
 
+/* The rows of master_key: the one in use, and during a rotation the one that comes. */
+enum master_row { MASTER_IN_USE = 1, MASTER_NEXT = 2 };
+
 struct cached {
     id subject;
     int64_t until; /* clock_ticks */
@@ -20,7 +23,8 @@ struct vault {
     const struct clock *clock;
     struct master_paths paths;
     bool read_only;
-    pthread_mutex_t mutex; /* of masters and cache */
+    pthread_mutex_t rotation; /* one at a time */
+    pthread_mutex_t mutex;    /* of masters and cache */
     struct masters *masters; /* in locked memory */
     struct cached *cache;    /* in locked memory */
 };
@@ -31,6 +35,8 @@ str vault_wrap(struct arena *a, const struct master *m, str label, const struct 
  * for another process may have rotated. */
 CHECKED enum err vault_unwrap(struct vault *v, struct arena *a, str master, str label, str wrapped,
                               struct key *out, struct fault *f);
+/* Reads the key files again. */
+CHECKED enum err vault_load_masters(struct vault *v, struct fault *f);
 str vault_subject_label(struct arena *a, id subject);
 str vault_secret_label(struct arena *a, str name, int64_t generation);
 

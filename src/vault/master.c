@@ -28,20 +28,32 @@ enum err master_paths(const char *file, const char *next, struct master_paths *o
     return OK;
 }
 
+static enum err write_key(int fd, const char *path, struct fault *f)
+{
+    CLEANUP(key_wipe) struct key k = key_new();
+    TRY(fd_write_all(fd, str_of(k.bytes, sizeof k.bytes), f));
+    return fsync(fd) == 0 ? OK : FAIL(f, ERR_IO, "sync %s: %s", path, strerror(errno));
+}
+
+/* Whole before it has its name: a crash leaves no half key, nor a key whose name is not yet on disk
+ * when the first subject is wrapped with it. */
 enum err master_make(const char *path, struct fault *f)
 {
-    CLEANUP(fd_close) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 && errno == EEXIST)
-        return FAIL(f, ERR_CONFLICT, "there is a master key at %s already", path);
+    char temp[PATH_MAX];
+    int n = snprintf(temp, sizeof temp, "%s.new", path);
+    if (n <= 0 || n >= PATH_MAX)
+        return FAIL(f, ERR_INPUT, "the master key's path is empty or too long");
+    unlink(temp); /* of a crash; never written over, for it may be the same file by two names */
+    CLEANUP(fd_close) int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return FAIL(f, err_from_errno(errno), "create %s: %s", path, strerror(errno));
-    CLEANUP(key_wipe) struct key k = key_new();
-    enum err e = fd_write_all(fd, str_of(k.bytes, sizeof k.bytes), f);
-    if (e == OK && fsync(fd) != 0)
-        e = FAIL(f, ERR_IO, "sync %s: %s", path, strerror(errno));
-    if (e != OK)
-        unlink(path);
-    return e;
+        return FAIL(f, err_from_errno(errno), "create %s: %s", temp, strerror(errno));
+    enum err e = write_key(fd, temp, f);
+    if (e == OK && link(temp, path) != 0)
+        e = errno == EEXIST
+                ? FAIL(f, ERR_CONFLICT, "there is a master key at %s already", path)
+                : FAIL(f, err_from_errno(errno), "name %s: %s", path, strerror(errno));
+    unlink(temp);
+    return e == OK ? name_sync(path, f) : e;
 }
 
 /* The key's name: it tells keys apart and gives nothing of them away. */
@@ -119,14 +131,7 @@ static enum err rename_file(const char *from, const char *to, struct fault *f)
 {
     if (rename(from, to) != 0)
         return FAIL(f, err_from_errno(errno), "rename %s: %s", from, strerror(errno));
-    /* The folder may differ for an operator's next file; ours are side by side. */
-    char dir[PATH_MAX];
-    snprintf(dir, sizeof dir, "%s", to);
-    char *slash = strrchr(dir, '/');
-    if (slash == NULL)
-        return dir_sync(".", f);
-    slash[slash == dir] = '\0';
-    return dir_sync(dir, f);
+    return name_sync(to, f);
 }
 
 enum err master_settle(const struct master_paths *p, str name, struct fault *f)
@@ -142,5 +147,8 @@ enum err master_settle(const struct master_paths *p, str name, struct fault *f)
             return FAIL(f, ERR_DENIED, "no file holds the master key %.*s", STR_FMT(name));
         }
     }
+    char temp[PATH_MAX + 8]; /* a second name of a key, where master_make() was cut off */
+    snprintf(temp, sizeof temp, "%s.new", p->next);
+    unlink(temp);
     return file_shred(p->old, f);
 }

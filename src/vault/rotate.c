@@ -8,11 +8,16 @@
  *      use.                                       New subjects are wrapped with it from here on.
  *   4. The files follow: FILE to FILE.old, FILE.next to FILE, FILE.old overwritten and removed.
  *
- * Steps 1 to 3 begin again where they stopped; step 4 is finished by vault_start().
+ * Steps 1 to 3 begin again where they stopped; step 4 is finished by vault_start(). Copies from the
+ * time in between hold keys that the next master key opens: so one that was cut off is finished,
+ * and then followed by a whole one.
  */
 #include "vault/internal.h"
 
 #include "base/file.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #include <sodium.h>
 
@@ -21,7 +26,8 @@ enum { REWRAP_BATCH = 500 };
 struct rewrap {
     struct vault *vault;
     const struct master *next;
-    int64_t done; /* in this batch */
+    char from[MASTER_ID_CHARS + 1]; /* the master key in use when it began */
+    int64_t done;                   /* in this batch */
 };
 
 struct wrapped_row {
@@ -30,19 +36,56 @@ struct wrapped_row {
     str master, wrapped;
 };
 
+static enum err master_name(struct tx *tx, enum master_row which, str *name)
+{
+    struct query *q = SQL(tx, "SELECT master FROM master_key WHERE one_row = $1");
+    bind_int(q, which);
+    *name = query_row(q) ? row_text(q, 0) : (str){NULL, 0};
+    return query_end(q);
+}
+
+/* Notes that keys are about to be wrapped with the next one. */
+static enum err note_next(struct tx *tx, const struct rewrap *r)
+{
+    struct query *q = SQL(tx, "INSERT INTO master_key (one_row, master, since) VALUES ($1, $2, $3) "
+                              "ON CONFLICT (one_row) DO UPDATE SET master = excluded.master");
+    bind_int(q, MASTER_NEXT);
+    bind_text(q, str_from(r->next->id));
+    bind_time(q, clock_now(r->vault->clock));
+    return query_run(q);
+}
+
+/* Keys that another master key opens. Two ranges, each through the index: one that is "<>" would
+ * read the rewrapped ones again for every batch. */
+static enum err others(struct tx *tx, const struct rewrap *r, struct wrapped_row *rows, size_t *n)
+{
+    *n = 0;
+    for (int above = 0; above < 2 && *n < REWRAP_BATCH; above++) {
+        struct query *q =
+            above ? SQL(tx, "SELECT subject, master, wrapped FROM subject_key WHERE master > $1 LIMIT $2")
+                  : SQL(tx, "SELECT subject, master, wrapped FROM subject_key WHERE master < $1 LIMIT $2");
+        bind_text(q, str_from(r->next->id));
+        bind_int(q, REWRAP_BATCH - (int64_t)*n);
+        while (query_row(q))
+            rows[(*n)++] = (struct wrapped_row){row_text(q, 0), 0, row_text(q, 1), row_blob(q, 2)};
+        TRY(query_end(q));
+    }
+    return OK;
+}
+
 static enum err rewrap_subjects(struct tx *tx, void *arg)
 {
     struct rewrap *r = arg;
     struct arena *a = tx_arena(tx);
     struct wrapped_row rows[REWRAP_BATCH];
-    size_t n = 0;
-    struct query *q = SQL(tx, "SELECT subject, master, wrapped FROM subject_key WHERE master <> $1 "
-                              "LIMIT $2");
-    bind_text(q, str_from(r->next->id));
-    bind_int(q, REWRAP_BATCH);
-    while (query_row(q))
-        rows[n++] = (struct wrapped_row){row_text(q, 0), 0, row_text(q, 1), row_blob(q, 2)};
-    TRY(query_end(q));
+    struct query *q;
+    size_t n;
+    str in_use;
+    TRY(master_name(tx, MASTER_IN_USE, &in_use));
+    if (!str_is(in_use, r->from))
+        return FAIL(tx_fault(tx), ERR_CONFLICT, "another rotation has overtaken this one");
+    TRY(note_next(tx, r));
+    TRY(others(tx, r, rows, &n));
     for (size_t i = 0; i < n; i++) {
         CLEANUP(key_wipe) struct key k;
         id subject;
@@ -96,9 +139,13 @@ static enum err promote(struct tx *tx, void *arg)
         TRY(rewrap_subjects(tx, r));
     while (r->done > 0);
     TRY(rewrap_secrets(tx, r));
-    struct query *q = SQL(tx, "UPDATE master_key SET master = $1, since = $2 WHERE one_row = 1");
+    struct query *q = SQL(tx, "UPDATE master_key SET master = $2, since = $3 WHERE one_row = $1");
+    bind_int(q, MASTER_IN_USE);
     bind_text(q, str_from(r->next->id));
     bind_time(q, clock_now(r->vault->clock));
+    TRY(query_run(q));
+    q = SQL(tx, "DELETE FROM master_key WHERE one_row = $1");
+    bind_int(q, MASTER_NEXT);
     return query_run(q);
 }
 
@@ -113,27 +160,30 @@ enum err vault_prepare_rotation(struct vault *v, struct fault *f)
     return master_make(v->paths.next, f);
 }
 
-/* Has an earlier rotation, cut off before its last steps, made this key the one in use already? */
-static enum err is_current(struct vault *v, struct arena *a, const struct master *next, bool *yes,
-                           struct fault *f)
+/* Who is in use now, and has an earlier rotation to this key been cut off? */
+static enum err where_it_stands(struct rewrap *r, struct arena *a, bool *begun, struct fault *f)
 {
-    CLEANUP(tx_end) struct tx *tx = tx_begin(v->keyring, TX_READ, a, f);
-    struct query *q = SQL(tx, "SELECT 1 FROM master_key WHERE one_row = 1 AND master = $1");
-    bind_text(q, str_from(next->id));
-    *yes = query_row(q);
-    return query_end(q);
+    CLEANUP(tx_end) struct tx *tx = tx_begin(r->vault->keyring, TX_READ, a, f);
+    str in_use, coming;
+    TRY(master_name(tx, MASTER_IN_USE, &in_use));
+    TRY(master_name(tx, MASTER_NEXT, &coming));
+    snprintf(r->from, sizeof r->from, "%.*s", STR_FMT(in_use));
+    *begun = str_is(coming, r->next->id) || str_is(in_use, r->next->id);
+    return OK;
 }
 
-enum err vault_rotate(struct vault *v, struct arena *a, int64_t *rewrapped, struct fault *f)
+/* `begun`: it was finished, not begun. */
+static enum err rotate(struct vault *v, struct arena *a, int64_t *total, bool *begun,
+                       struct fault *f)
 {
     CLEANUP(master_wipe) struct master next = {0};
-    struct rewrap r = {v, &next, 0};
-    int64_t total = 0;
-    bool cut_off = false;
+    struct rewrap r = {.vault = v, .next = &next};
     TRY(vault_prepare_rotation(v, f));
     TRY(master_read(v->paths.next, &next, f));
-    TRY(is_current(v, a, &next, &cut_off, f));
-    if (cut_off && v->read_only)
+    TRY(vault_load_masters(v, f)); /* before any key is wrapped with the next */
+    TRY(where_it_stands(&r, a, begun, f));
+    bool promoted = strcmp(r.from, next.id) == 0;
+    if (promoted && v->read_only)
         return FAIL(f, ERR_CONFLICT, "%s holds the master key in use: bring a new one",
                     v->paths.next);
     do {
@@ -141,15 +191,25 @@ enum err vault_rotate(struct vault *v, struct arena *a, int64_t *rewrapped, stru
         enum err e = db_transact(v->keyring, batch, f, rewrap_subjects, &r);
         arena_free(&batch);
         TRY(e);
-        total += r.done;
+        *total += r.done;
     } while (r.done > 0);
-    if (!cut_off)
+    if (!promoted)
         TRY(db_transact(v->keyring, a, f, promote, &r));
     if (!v->read_only)
         TRY(master_settle(&v->paths, str_from(next.id), f));
-    pthread_mutex_lock(&v->mutex);
-    enum err e = masters_load(&v->paths, v->masters, f);
-    pthread_mutex_unlock(&v->mutex);
+    return vault_load_masters(v, f);
+}
+
+enum err vault_rotate(struct vault *v, struct arena *a, int64_t *rewrapped, struct fault *f)
+{
+    int64_t total = 0;
+    bool begun = false, again;
+    if (pthread_mutex_trylock(&v->rotation) != 0)
+        return FAIL(f, ERR_BUSY, "the master key is being replaced already");
+    enum err e = rotate(v, a, &total, &begun, f);
+    if (e == OK && begun && !v->read_only)
+        e = rotate(v, a, &total, &again, f);
+    pthread_mutex_unlock(&v->rotation);
     TRY(e);
     if (rewrapped)
         *rewrapped = total;

@@ -24,7 +24,7 @@ static struct column secret_columns[] = {
     {{"made", 4}, COLUMN_TIME, false},
 };
 static struct column master_columns[] = {
-    {{"one_row", 7}, COLUMN_INT, false}, /* one row: the master key in use */
+    {{"one_row", 7}, COLUMN_INT, false}, /* enum master_row */
     {{"master", 6}, COLUMN_TEXT, false},
     {{"since", 5}, COLUMN_TIME, false},
 };
@@ -88,15 +88,34 @@ static enum err unwrap(struct arena *a, const struct master *m, str what, str wr
     return OK;
 }
 
+/* The mutex is held. What is known stays where the files cannot be read now. */
+static enum err load_masters(struct vault *v, struct fault *f)
+{
+    struct masters fresh;
+    enum err e = masters_load(&v->paths, &fresh, f);
+    if (e == OK)
+        *v->masters = fresh;
+    sodium_memzero(&fresh, sizeof fresh);
+    return e;
+}
+
+enum err vault_load_masters(struct vault *v, struct fault *f)
+{
+    pthread_mutex_lock(&v->mutex);
+    enum err e = load_masters(v, f);
+    pthread_mutex_unlock(&v->mutex);
+    return e;
+}
+
 /* A copy of the master key of that name; files are read again where it is not known, for another
- * process may have rotated. */
+ * process may have rotated: twice, for it may be renaming them this very moment. */
 static enum err master_named(struct vault *v, str name, struct master *out, struct fault *f)
 {
     pthread_mutex_lock(&v->mutex);
     const struct master *m = master_find(v->masters, name);
     enum err e = OK;
-    if (m == NULL) {
-        e = masters_load(&v->paths, v->masters, f);
+    for (int i = 0; i < 2 && m == NULL && e == OK; i++) {
+        e = load_masters(v, f);
         m = e == OK ? master_find(v->masters, name) : NULL;
     }
     if (m != NULL)
@@ -213,6 +232,7 @@ enum err vault_start(struct vault **out, const struct vault_config *config, stru
     v->keyring = keyring;
     v->clock = clock;
     v->read_only = config->read_only;
+    pthread_mutex_init(&v->rotation, NULL);
     pthread_mutex_init(&v->mutex, NULL);
     v->masters = sodium_malloc(sizeof *v->masters);
     v->cache = sodium_malloc(VAULT_CACHE_SLOTS * sizeof *v->cache);
@@ -242,6 +262,7 @@ void vault_stop(struct vault **v)
         return;
     sodium_free((*v)->masters);
     sodium_free((*v)->cache);
+    pthread_mutex_destroy(&(*v)->rotation);
     pthread_mutex_destroy(&(*v)->mutex);
     free(*v);
     *v = NULL;
@@ -306,11 +327,9 @@ enum err vault_add_subject(struct vault *v, id subject, const char *kind, struct
     return vault_add_subjects(v, &subject, 1, kind, a, f);
 }
 
-enum err vault_subject_key(struct vault *v, id subject, struct key *out, struct arena *a,
-                           struct fault *f)
+static enum err read_subject_key(struct vault *v, id subject, struct key *out, struct arena *a,
+                                 struct fault *f)
 {
-    if (cache_get(v, subject, out))
-        return OK;
     CLEANUP(tx_end) struct tx *tx = tx_begin(v->keyring, TX_READ, a, f);
     struct query *q = SQL(tx, "SELECT master, wrapped FROM subject_key WHERE subject = $1");
     bind_id(q, subject);
@@ -320,9 +339,23 @@ enum err vault_subject_key(struct vault *v, id subject, struct key *out, struct 
     TRY(query_end(q));
     if (!found)
         return FAIL(f, ERR_NOT_FOUND, "the subject has no key");
-    TRY(vault_unwrap(v, a, master, vault_subject_label(a, subject), wrapped, out, f));
-    cache_put(v, subject, out);
-    return OK;
+    return vault_unwrap(v, a, master, vault_subject_label(a, subject), wrapped, out, f);
+}
+
+enum err vault_subject_key(struct vault *v, id subject, struct key *out, struct arena *a,
+                           struct fault *f)
+{
+    struct fault first = {0};
+    if (cache_get(v, subject, out))
+        return OK;
+    enum err e = read_subject_key(v, subject, out, a, &first);
+    if (e == ERR_DENIED) /* wrapped anew, and its master key destroyed, since it was read */
+        e = read_subject_key(v, subject, out, a, f);
+    else if (e != OK)
+        FAIL(f, e, "%s", first.text);
+    if (e == OK)
+        cache_put(v, subject, out);
+    return e;
 }
 
 struct subjects {
@@ -451,9 +484,10 @@ static void secret_keys_wipe(struct secret_keys *s)
     sodium_memzero(s, sizeof *s);
 }
 
-static enum err read_secret(struct vault *v, const char *name, struct secret_keys *out,
-                            struct arena *a, struct fault *f)
+static enum err read_secret_once(struct vault *v, const char *name, struct secret_keys *out,
+                                 struct arena *a, struct fault *f)
 {
+    out->n = 0;
     CLEANUP(tx_end) struct tx *tx = tx_begin(v->keyring, TX_READ, a, f);
     struct query *q = SQL(tx, "SELECT generation, master, wrapped FROM secret_key WHERE name = $1 "
                               "ORDER BY generation DESC LIMIT 2");
@@ -467,6 +501,16 @@ static enum err read_secret(struct vault *v, const char *name, struct secret_key
         out->generation[out->n++] = generation;
     }
     return query_end(q);
+}
+
+static enum err read_secret(struct vault *v, const char *name, struct secret_keys *out,
+                            struct arena *a, struct fault *f)
+{
+    struct fault first = {0};
+    enum err e = read_secret_once(v, name, out, a, &first);
+    if (e == ERR_DENIED) /* as in vault_subject_key() */
+        return read_secret_once(v, name, out, a, f);
+    return e == OK ? OK : FAIL(f, e, "%s", first.text);
 }
 
 enum err vault_hash(struct vault *v, const char *secret, str text, struct vault_hashes *out,
@@ -524,8 +568,7 @@ enum err vault_state(struct vault *v, struct arena *a, struct vault_state *out, 
     q = SQL(tx, "SELECT count(*) FROM subject_key");
     out->subjects = query_row(q) ? row_int(q, 0) : 0;
     TRY(query_end(q));
-    q = SQL(tx, "SELECT 1 FROM subject_key WHERE master <> "
-                "(SELECT master FROM master_key WHERE one_row = 1) LIMIT 1");
+    q = SQL(tx, "SELECT 1 FROM master_key WHERE one_row = 2");
     out->rotating = query_row(q);
     return query_end(q);
 }

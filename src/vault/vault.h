@@ -122,7 +122,7 @@ CHECKED enum err vault_retire_secret(struct vault *v, const char *secret, struct
 struct vault_state {
     moment since;       /* when the master key in use took over */
     int64_t subjects;   /* keys in the keyring */
-    bool rotating;      /* some keys are still wrapped by the one before */
+    bool rotating;      /* one has begun and has not ended */
 };
 CHECKED enum err vault_state(struct vault *v, struct arena *a, struct vault_state *out,
                              struct fault *f);
@@ -131,7 +131,8 @@ CHECKED enum err vault_state(struct vault *v, struct arena *a, struct vault_stat
  * Replaces the master key: writes the next one beside it, wraps every key anew in batches, makes
  * the next the current one, overwrites and removes the old file. May be cut off anywhere and
  * called again; others may use the vault meanwhile. With read_only, the next key must have been
- * brought by the operator, and the files are left to them.
+ * brought by the operator, and the files are left to them; one that was cut off and called again
+ * forgets those erased in between only with the key after it. ERR_BUSY: it is running already.
  * `rewrapped` (may be NULL) counts keys.
  */
 CHECKED enum err vault_rotate(struct vault *v, struct arena *a, int64_t *rewrapped,
