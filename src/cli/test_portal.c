@@ -6,17 +6,20 @@
 #include "cli/portal.h"
 
 #include "base/file.h"
-#include "features/account/account.h"
+#include "features/account/model.h"
 #include "features/account/password.h"
 #include "privacy/consent.h"
 #include "privacy/retention.h"
 #include "store/testing.h"
 
+#include <assert.h>
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -563,6 +566,78 @@ static void a_lost_database_is_503_and_then_over(void **state)
     assert_int_equal(get(&json, "/readyz").status, 200);
 }
 
+/* ---- what the account promises beside its pages ---- */
+
+static struct registration registration(const char *address)
+{
+    static struct locale l;
+    struct registration r = {.password_hash = STR("a hash"), .locale = &l};
+    l = (struct locale){0, catalog_language(p->privacy.catalog, 0), NULL, p->privacy.formats};
+    assert_ok(email_parse(a, str_from(address), &r.email));
+    return r;
+}
+
+static void register_now(const char *address)
+{
+    struct registration r = registration(address);
+    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    assert_ok(account_register(tx, p, &r));
+    assert_ok(tx_commit(tx));
+    tx_end(&tx);
+}
+
+static bool is_there(const char *address)
+{
+    account_id which;
+    CLEANUP(tx_end) struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    enum err e = account_find(tx, &p->privacy, str_from(address), &which);
+    fault_clear(&fault);
+    assert_true(e == OK || e == ERR_NOT_FOUND);
+    return e == OK;
+}
+
+static void sweep(void)
+{
+    struct sweep_report report;
+    assert_ok(retention_sweep(&p->privacy, false, true, a, &report, &fault));
+}
+
+/* MYA-06. Fails if a link is dead before the day that its mail promises, because somebody had begun
+ * with the same address before; or if what is never confirmed stays. */
+static void mya_06_a_second_attempt_has_its_whole_time(void **state)
+{
+    (void)state;
+    register_now("slow@example.com");
+    clock_.offset += 46 * MOMENT_HOUR;
+    sweep();
+    register_now("slow@example.com");
+    clock_.offset += 24 * MOMENT_HOUR;
+    sweep();
+    assert_true(is_there("slow@example.com"));
+    clock_.offset += 24 * MOMENT_HOUR;
+    sweep();
+    assert_false(is_there("slow@example.com"));
+}
+
+/* MYA-24. Fails if the time to think leaves no time, within the promised month, until the master key
+ * is replaced: until then a backup could bring a person back. */
+static void mya_24_the_window_leaves_time_for_the_key(void **state)
+{
+    struct account x;
+    id receipt;
+    (void)state;
+    assert_int_equal(term_parse(STR("P1M"), &settings.reopen_window), OK);
+    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    assert_ok(account_close(tx, p, james, false, "request", &receipt));
+    assert_ok(tx_commit(tx));
+    tx_end(&tx);
+    tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    assert_ok(account_get(tx, &p->privacy, james, NULL, &x));
+    tx_end(&tx);
+    assert_true(x.erase_at > x.closed + 14 * MOMENT_DAY);
+    assert_true(term_end(x.erase_at, settings.master_key_every) + MOMENT_DAY <= term_end(x.closed, (struct term){.months = 1}));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
@@ -576,6 +651,8 @@ int main(void)
         T(sec_06_no_way_out_through_next),
         T(sec_01_a_database_that_goes_away_leaves_nothing_half_done),
         T(a_lost_database_is_503_and_then_over),
+        T(mya_06_a_second_attempt_has_its_whole_time),
+        T(mya_24_the_window_leaves_time_for_the_key),
     };
     static const char *const names[] = {[DB_SQLITE] = "portal on SQLite", [DB_POSTGRES] = "portal on PostgreSQL"};
     int failed = 0;
