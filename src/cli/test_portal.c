@@ -568,6 +568,63 @@ static void a_lost_database_is_503_and_then_over(void **state)
 
 /* ---- what the account promises beside its pages ---- */
 
+static void *sign_in_by_nobody(void *arg)
+{
+    struct arena *own = arena_new(1 << 20);
+    struct fault f = {0};
+    struct secret password = {str_from(PASSWORD)};
+    enum sign_in result;
+    account_id which;
+    bool dated;
+    (void)arg;
+    enum err e = account_sign_in(p, STR("nobody@example.com"), password, own, &f, &result, &which, &dated);
+    assert(e == OK && result == SIGN_IN_WRONG);
+    arena_free(&own);
+    return NULL;
+}
+
+/* Fails if those who wait for their hash hold the connections that pages need. */
+static void a_burst_of_sign_ins_starves_no_page(void **state)
+{
+    (void)state;
+    enum { BURST = 60 };
+    struct hasher *before = p->passwords, *slow;
+    pthread_t threads[BURST];
+    assert_ok(hasher_new(&slow, 8 << 20, 12, 1, &fault));
+    int64_t began = clock_ticks();
+    password_verify(slow, (struct secret){STR("x")}, (str){NULL, 0});
+    int64_t one = clock_ticks() - began;
+    p->passwords = slow;
+    for (int i = 0; i < BURST; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, sign_in_by_nobody, NULL), 0);
+    nanosleep(&(struct timespec){0, 100 * 1000 * 1000}, NULL); /* all of them wait */
+    began = clock_ticks();
+    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    int64_t waited = clock_ticks() - began;
+    tx_end(&tx);
+    for (int i = 0; i < BURST; i++)
+        pthread_join(threads[i], NULL);
+    p->passwords = before;
+    hasher_free(&slow);
+    if (waited > 2 * one)
+        fail_msg("a page waited %lld us, a hash takes %lld", (long long)waited, (long long)one);
+}
+
+/* MYA-15. Fails if the time of the answer could tell whether there is an account. */
+static void mya_15_recovery_takes_as_long_for_an_unknown_address(void **state)
+{
+    static const char *const fields[] = {"email=" ANNA, "email=nobody%40example.com"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        struct browser b = {0};
+        str token = token_on(&b, "/recover");
+        int64_t began = clock_ticks();
+        struct answer x = ask(&b, "POST", "/recover", str_fmt(a, "csrf=%.*s&%s", STR_FMT(token), fields[i]));
+        assert_int_equal(x.status, 303);
+        assert_true(clock_ticks() - began >= 250000);
+    }
+}
+
 static struct registration registration(const char *address)
 {
     static struct locale l;
@@ -651,6 +708,8 @@ int main(void)
         T(sec_06_no_way_out_through_next),
         T(sec_01_a_database_that_goes_away_leaves_nothing_half_done),
         T(a_lost_database_is_503_and_then_over),
+        T(a_burst_of_sign_ins_starves_no_page),
+        T(mya_15_recovery_takes_as_long_for_an_unknown_address),
         T(mya_06_a_second_attempt_has_its_whole_time),
         T(mya_24_the_window_leaves_time_for_the_key),
     };

@@ -286,19 +286,21 @@ static enum err stored_hash(struct tx *tx, const struct privacy *p, account_id w
                           tx_fault(tx));
 }
 
-enum err account_sign_in(struct portal *p, struct tx *tx, str address, struct secret password,
-                         enum sign_in *result, account_id *out, bool *dated)
+enum err account_sign_in(struct portal *p, str address, struct secret password, struct arena *a,
+                         struct fault *f, enum sign_in *result, account_id *out, bool *dated)
 {
     struct account x = {0};
     str hash = {NULL, 0};
+    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, f);
     enum err e = account_find(tx, &p->privacy, address, out);
     if (e == OK)
         e = stored_hash(tx, &p->privacy, *out, &hash);
     if (e == OK)
         e = account_get(tx, &p->privacy, *out, NULL, &x);
+    tx_end(&tx);
     if (e != OK && e != ERR_NOT_FOUND && e != ERR_INPUT)
         return e;
-    fault_clear(tx_fault(tx));
+    fault_clear(f);
     bool right = password_verify(p->passwords, password, hash);
     *dated = right && password_is_dated(p->passwords, hash);
     *result = !right            ? SIGN_IN_WRONG
@@ -308,11 +310,14 @@ enum err account_sign_in(struct portal *p, struct tx *tx, str address, struct se
     return OK;
 }
 
-enum err account_check_password(struct portal *p, struct tx *tx, account_id which,
-                                struct secret password, bool *right)
+enum err account_check_password(struct portal *p, account_id which, struct secret password,
+                                struct arena *a, struct fault *f, bool *right)
 {
     str hash;
-    TRY(stored_hash(tx, &p->privacy, which, &hash));
+    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, f);
+    enum err e = stored_hash(tx, &p->privacy, which, &hash);
+    tx_end(&tx);
+    TRY(e);
     *right = password_verify(p->passwords, password, hash);
     return OK;
 }
