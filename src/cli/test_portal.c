@@ -695,6 +695,17 @@ static void mya_24_the_window_leaves_time_for_the_key(void **state)
     assert_true(term_end(x.erase_at, settings.master_key_every) + MOMENT_DAY <= term_end(x.closed, (struct term){.months = 1}));
 }
 
+/* GEN-21. A form that was open for too long is no matter of who may do what. */
+static void a_stale_form_says_to_try_again(void **state)
+{
+    (void)state;
+    struct browser b = {0};
+    struct answer x = ask(&b, "POST", "/sign-up", STR("csrf=aaaa"));
+    assert_int_equal(x.status, 403);
+    assert_true(str_contains(x.body, STR("Please try that again")));
+    assert_false(str_contains(x.body, STR("not open to you")));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
@@ -712,6 +723,7 @@ int main(void)
         T(mya_15_recovery_takes_as_long_for_an_unknown_address),
         T(mya_06_a_second_attempt_has_its_whole_time),
         T(mya_24_the_window_leaves_time_for_the_key),
+        T(a_stale_form_says_to_try_again),
     };
     static const char *const names[] = {[DB_SQLITE] = "portal on SQLite", [DB_POSTGRES] = "portal on PostgreSQL"};
     int failed = 0;

@@ -28,7 +28,7 @@ static const struct form_field agree_fields[] = {
 static const struct form agree_form = {"agree", agree_fields, COUNT(agree_fields)};
 
 static const struct form_field password_fields[] = {
-    {"password", FIELD_PASSWORD, .required = true, .label = MSG("field.password"),
+    {"password", FIELD_PASSWORD, .required = true, .label = MSG("field.current-password"),
      .autocomplete = "current-password"},
     {"new_password", FIELD_NEW_PASSWORD, .required = true, .label = MSG("field.new-password"),
      .hint = MSG("field.new-password-hint"), .autocomplete = "new-password"},
