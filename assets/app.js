@@ -31,7 +31,11 @@ for (const code of document.querySelectorAll("[data-copy]")) {
     button.type = "button";
     button.className = "button button-second button-small";
     button.textContent = code.dataset.copy;
-    button.addEventListener("click", () => navigator.clipboard.writeText(code.textContent));
+    button.addEventListener("click", async () => {
+        await navigator.clipboard.writeText(code.textContent);
+        button.textContent = code.dataset.copied;
+    });
+    button.setAttribute("aria-live", "polite");
     code.after(" ", button);
 }
 

@@ -6,17 +6,20 @@
 #include "cli/portal.h"
 
 #include "base/file.h"
-#include "features/account/account.h"
+#include "features/account/model.h"
 #include "features/account/password.h"
 #include "privacy/consent.h"
 #include "privacy/retention.h"
 #include "store/testing.h"
 
+#include <assert.h>
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <sodium.h>
@@ -604,6 +607,146 @@ static void a_lost_database_is_503_and_then_over(void **state)
     assert_int_equal(get(&json, "/readyz").status, 200);
 }
 
+/* ---- what the account promises beside its pages ---- */
+
+static void *sign_in_by_nobody(void *arg)
+{
+    struct arena *own = arena_new(1 << 20);
+    struct fault f = {0};
+    struct secret password = {str_from(PASSWORD)};
+    enum sign_in result;
+    account_id which;
+    bool dated;
+    (void)arg;
+    enum err e = account_sign_in(p, STR("nobody@example.com"), password, own, &f, &result, &which, &dated);
+    assert(e == OK && result == SIGN_IN_WRONG);
+    arena_free(&own);
+    return NULL;
+}
+
+/* Fails if those who wait for their hash hold the connections that pages need. */
+static void a_burst_of_sign_ins_starves_no_page(void **state)
+{
+    (void)state;
+    enum { BURST = 60 };
+    struct hasher *before = p->passwords, *slow;
+    pthread_t threads[BURST];
+    assert_ok(hasher_new(&slow, 8 << 20, 12, 1, &fault));
+    int64_t began = clock_ticks();
+    password_verify(slow, (struct secret){STR("x")}, (str){NULL, 0});
+    int64_t one = clock_ticks() - began;
+    p->passwords = slow;
+    for (int i = 0; i < BURST; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, sign_in_by_nobody, NULL), 0);
+    nanosleep(&(struct timespec){0, 100 * 1000 * 1000}, NULL); /* all of them wait */
+    began = clock_ticks();
+    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    int64_t waited = clock_ticks() - began;
+    tx_end(&tx);
+    for (int i = 0; i < BURST; i++)
+        pthread_join(threads[i], NULL);
+    p->passwords = before;
+    hasher_free(&slow);
+    if (waited > 2 * one)
+        fail_msg("a page waited %lld us, a hash takes %lld", (long long)waited, (long long)one);
+}
+
+/* MYA-15. Fails if the time of the answer could tell whether there is an account. */
+static void mya_15_recovery_takes_as_long_for_an_unknown_address(void **state)
+{
+    static const char *const fields[] = {"email=" ANNA, "email=nobody%40example.com"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        struct browser b = {0};
+        str token = token_on(&b, "/recover");
+        int64_t began = clock_ticks();
+        struct answer x = ask(&b, "POST", "/recover", str_fmt(a, "csrf=%.*s&%s", STR_FMT(token), fields[i]));
+        assert_int_equal(x.status, 303);
+        assert_true(clock_ticks() - began >= 250000);
+    }
+}
+
+static struct registration registration(const char *address)
+{
+    static struct locale l;
+    struct registration r = {.password_hash = STR("a hash"), .locale = &l};
+    l = (struct locale){0, catalog_language(p->privacy.catalog, 0), NULL, p->privacy.formats};
+    assert_ok(email_parse(a, str_from(address), &r.email));
+    return r;
+}
+
+static void register_now(const char *address)
+{
+    struct registration r = registration(address);
+    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    assert_ok(account_register(tx, p, &r));
+    assert_ok(tx_commit(tx));
+    tx_end(&tx);
+}
+
+static bool is_there(const char *address)
+{
+    account_id which;
+    CLEANUP(tx_end) struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    enum err e = account_find(tx, &p->privacy, str_from(address), &which);
+    fault_clear(&fault);
+    assert_true(e == OK || e == ERR_NOT_FOUND);
+    return e == OK;
+}
+
+static void sweep(void)
+{
+    struct sweep_report report;
+    assert_ok(retention_sweep(&p->privacy, false, true, a, &report, &fault));
+}
+
+/* MYA-06. Fails if a link is dead before the day that its mail promises, because somebody had begun
+ * with the same address before; or if what is never confirmed stays. */
+static void mya_06_a_second_attempt_has_its_whole_time(void **state)
+{
+    (void)state;
+    register_now("slow@example.com");
+    clock_.offset += 46 * MOMENT_HOUR;
+    sweep();
+    register_now("slow@example.com");
+    clock_.offset += 24 * MOMENT_HOUR;
+    sweep();
+    assert_true(is_there("slow@example.com"));
+    clock_.offset += 24 * MOMENT_HOUR;
+    sweep();
+    assert_false(is_there("slow@example.com"));
+}
+
+/* MYA-24. Fails if the time to think leaves no time, within the promised month, until the master key
+ * is replaced: until then a backup could bring a person back. */
+static void mya_24_the_window_leaves_time_for_the_key(void **state)
+{
+    struct account x;
+    id receipt;
+    (void)state;
+    assert_int_equal(term_parse(STR("P1M"), &settings.reopen_window), OK);
+    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    assert_ok(account_close(tx, p, james, false, "request", &receipt));
+    assert_ok(tx_commit(tx));
+    tx_end(&tx);
+    tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    assert_ok(account_get(tx, &p->privacy, james, NULL, &x));
+    tx_end(&tx);
+    assert_true(x.erase_at > x.closed + 14 * MOMENT_DAY);
+    assert_true(term_end(x.erase_at, settings.master_key_every) + MOMENT_DAY <= term_end(x.closed, (struct term){.months = 1}));
+}
+
+/* GEN-21. A form that was open for too long is no matter of who may do what. */
+static void a_stale_form_says_to_try_again(void **state)
+{
+    (void)state;
+    struct browser b = {0};
+    struct answer x = ask(&b, "POST", "/sign-up", STR("csrf=aaaa"));
+    assert_int_equal(x.status, 403);
+    assert_true(str_contains(x.body, STR("Please try that again")));
+    assert_false(str_contains(x.body, STR("not open to you")));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
@@ -618,6 +761,11 @@ int main(void)
         T(sec_01_a_database_that_goes_away_leaves_nothing_half_done),
         T(mya_24_the_old_hashes_are_beyond_the_new_master_key),
         T(a_lost_database_is_503_and_then_over),
+        T(a_burst_of_sign_ins_starves_no_page),
+        T(mya_15_recovery_takes_as_long_for_an_unknown_address),
+        T(mya_06_a_second_attempt_has_its_whole_time),
+        T(mya_24_the_window_leaves_time_for_the_key),
+        T(a_stale_form_says_to_try_again),
     };
     static const char *const names[] = {[DB_SQLITE] = "portal on SQLite", [DB_POSTGRES] = "portal on PostgreSQL"};
     int failed = 0;

@@ -179,7 +179,8 @@ static json_t *field_view(struct arena *a, const struct record *r, const char *n
     bool time = f->type == COLUMN_TIME && json_is_string(value);
     json_put(j, "time", time ? json_incref((json_t *)(uintptr_t)value) : json_null());
     json_put_bool(j, "secret", f->category->secret && !json_is_null(value));
-    json_put_bool(j, "none", json_is_null(value));
+    bool empty = json_is_string(value) && json_string_length(value) == 0;
+    json_put_bool(j, "none", json_is_null(value) || empty);
     if (json_is_boolean(value))
         json_put_bool(j, json_is_true(value) ? "yes" : "no", true);
     str text = json_str(value);

@@ -106,6 +106,8 @@ enum err head_check(const struct head *h, struct fault *f)
     for (size_t i = 0; i < COUNT(once); i++)
         if (head_count(h, once[i]) > 1)
             return FAIL(f, ERR_INPUT, "more than one %s header", once[i]);
+    if (h->torn)
+        return FAIL(f, ERR_INPUT, "a head that cannot be read whole");
     str length = head_get(h, "Content-Length"), coding = head_get(h, "Transfer-Encoding");
     if (length.p != NULL && coding.p != NULL)
         return FAIL(f, ERR_INPUT, "Content-Length and Transfer-Encoding together");

@@ -23,6 +23,7 @@ struct head {
     struct header *headers;
     size_t n_headers;
     str peer; /* the address at the other end of the socket; empty for a unix socket */
+    bool torn; /* the server could not read it whole: too many headers, a NUL in its first line */
 };
 
 /* The first header of that name, or empty. */

@@ -185,6 +185,14 @@ static void problem_plain(struct request *req, int status, const char *why)
                                   STR_FMT(problem_text(req, why)), req->id.text);
 }
 
+/* What went wrong may have a heading of its own; else its status has one. */
+static str problem_title(struct request *req, int status, const char *why)
+{
+    const char *own = str_fmt(req->arena, "%s.title", why).p;
+    bool has = catalog_key(req->web->config.privacy->catalog, str_from(own)) >= 0;
+    return problem_text(req, has ? own : str_fmt(req->arena, "problem.%d", status).p);
+}
+
 void page_problem(struct exchange *x, int status, const char *why)
 {
     struct request *req = &x->req;
@@ -200,7 +208,7 @@ void page_problem(struct exchange *x, int status, const char *why)
     req->view = json_object();
     req->n_shown = 0;
     json_put_int(req->view, "status", status);
-    json_put_str(req->view, "title", problem_text(req, str_fmt(req->arena, "problem.%d", status).p));
+    json_put_str(req->view, "title", problem_title(req, status, why));
     json_put_str(req->view, "detail", problem_text(req, why));
     json_put_str(req->view, "id", id_str(&req->id));
     json_put_bool(req->view, "ours", status >= 500);

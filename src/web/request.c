@@ -33,6 +33,12 @@ struct tx *request_write(struct request *req)
     return req->tx;
 }
 
+void request_rest(struct request *req)
+{
+    if (!req->writing)
+        tx_end(&req->tx);
+}
+
 enum err request_key(struct request *req, struct key *out)
 {
     if (!req->session.there)

@@ -151,8 +151,7 @@ static enum MHD_Result serve(void *cls, struct MHD_Connection *c, const char *ur
         v->head.headers = v->headers;
         MHD_get_connection_values_n(c, MHD_HEADER_KIND, take_header, v);
         read_peer(v, c);
-        if (v->too_many || !is_one_line(v, version))
-            return MHD_NO;
+        v->head.torn = v->too_many || !is_one_line(v, version);
         v->exchange = web_begin(s->web, &v->head);
         /* Refused before its body: answered at once, and the connection ends. */
         if (web_refused(v->exchange))

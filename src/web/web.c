@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/codec.h"
 
@@ -384,6 +385,15 @@ static enum err run_post(struct exchange *x)
     return OK;
 }
 
+/* What was done is not to be read from how long it took (spec MYA-15). */
+static void wait_for_least(const struct exchange *x)
+{
+    int64_t left = x->began + x->req.route->least_ms * 1000LL - clock_ticks();
+    struct timespec pause = {left / 1000000, left % 1000000 * 1000};
+    if (left > 0)
+        nanosleep(&pause, NULL);
+}
+
 static enum err run_get(struct request *req)
 {
     prepare_forms(req, req->route);
@@ -462,6 +472,8 @@ const struct response *web_finish(struct exchange *x)
         e = req->method == METHOD_POST ? run_post(x) : run_get(req);
         if (e == OK)
             e = answer(req);
+        if (req->route->least_ms > 0)
+            wait_for_least(x);
         if (e != OK)
             refuse(x, status_of(e), why_of(e));
     }

@@ -49,6 +49,7 @@ struct route {
     const struct form *const *shows; /* GET: forms on the page, NULL-terminated */
     const char *again;               /* POST: the page that shows the form again when it is wrong */
     size_t body_max;                 /* POST: bytes; 0: 16 KiB; with files, of the whole body */
+    int least_ms;                    /* POST: answers no sooner, so that the time tells nothing */
     bool no_csrf;                    /* POST from elsewhere: a token in it says all (RFC 8058) */
 };
 
@@ -125,6 +126,8 @@ const struct privacy *request_privacy(const struct request *req);
  * answers OK. Reading first and writing later begins a second one. */
 struct tx *request_read(struct request *req);
 struct tx *request_write(struct request *req);
+/* Gives the transaction for reading back before something slow, such as a hash: others wait for it. */
+void request_rest(struct request *req);
 /* The signed-in person's key, fetched once. */
 CHECKED enum err request_key(struct request *req, struct key *out);
 

@@ -91,6 +91,16 @@ class Raw(portal.Case):
             self.assertNotIn(b"root:", got)
         self.assertEqual(self.statuses(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"), [200])
 
+    def test_a_head_that_cannot_be_read_whole_is_answered(self):
+        """Fails if the connection ends without a word, or goes on."""
+        inner = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+        for data in (b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"X-%d: y\r\n" % i for i in range(120)) + b"\r\n",
+                     b"GET /\x00x HTTP/1.1\r\n" + HOST + b"\r\n"):
+            got = self.send(data + inner)
+            self.assertEqual(re.findall(rb"^HTTP/1\.1 (\d+)", got, re.M), [b"400"], data[:40])
+            self.assertIn(b"<h1>", got)
+            self.assertNotIn(b"\r\n\r\nok\n", got)
+
     def test_oversized_bodies_are_413_while_they_come(self):
         """Fails if a body is taken into memory before its size is known to be wrong."""
         form = b"Content-Type: application/x-www-form-urlencoded\r\n"

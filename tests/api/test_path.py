@@ -1,6 +1,7 @@
 """The whole path of a person, over HTTP: sign up, use, take along, change, close, be forgotten."""
 import io
 import json
+import os
 import re
 import zipfile
 
@@ -74,6 +75,28 @@ class Path(portal.Case):
 
     def test_rgt_06_path_in_swedish(self):
         self.walk("sv")
+
+
+class Demo(portal.Case):
+    settings = {"TROTH_DEMO": "true"}
+
+    def test_the_newest_mail_is_shown_however_many_there_are(self):
+        """Fails if a demo that has been used for long no longer shows the mail that one waits for."""
+        p = self.portal
+        p.account("first@example.com")
+        with open(os.path.join(p.mail_dir, p.mails()[0].name), "rb") as f:
+            old = f.read()
+        def older(n, prefix):
+            for i in range(n):
+                path = os.path.join(p.mail_dir, f"{prefix}{i:03}.eml")
+                with open(path, "wb") as out:
+                    out.write(old)
+                os.utime(path, (1, 1))
+        older(250, "a")
+        p.browser().post("/sign-up", {"email": "newest@example.com", "password": PASSWORD})
+        p.mail("newest@example.com", "/verify-email")
+        older(250, "z")
+        self.assertIn("newest@example.com", p.browser().get("/demo/mail").text)
 
 
 class Json(portal.Case):

@@ -128,10 +128,10 @@ function wrongForms(language) {
     test("MYA-18 a new password: the current one wrong, the new one weak", async () => {
         await me.go("/account/security");
         const change = (form) => refused(me, { within: "security.password", submit: "security.password-submit", ...form });
-        await change({ field: "field.password", message: "form.required" });
-        await change({ fill: [["field.password", typed], ["field.new-password", `${typed} again`]], status: 403,
-            field: "field.password", message: "password.wrong" });
-        await change({ fill: [["field.password", me.password], ["field.new-password", "qwertyuiop"]],
+        await change({ field: "field.current-password", message: "form.required" });
+        await change({ fill: [["field.current-password", typed], ["field.new-password", `${typed} again`]], status: 403,
+            field: "field.current-password", message: "password.wrong" });
+        await change({ fill: [["field.current-password", me.password], ["field.new-password", "qwertyuiop"]],
             field: "field.new-password", message: "password.weak" });
     });
 

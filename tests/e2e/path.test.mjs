@@ -187,14 +187,14 @@ function wholeWay(language) {
         await me.go("/account/security");
         const card = me.card("security.password");
         const fresh = "seven quiet herons wade";
-        await me.field("field.password", card).fill("not my password at all");
+        await me.field("field.current-password", card).fill("not my password at all");
         await me.field("field.new-password", card).fill(fresh);
         assert.equal(await firstStatus(await me.press("security.password-submit", card)), 403);
-        await me.isRefused(me.field("field.password", card), "password.wrong");
+        await me.isRefused(me.field("field.current-password", card), "password.wrong");
         assert.equal((await elsewhere.go("/account")).status(), 200);
         assert.equal(elsewhere.path(), "/account");
 
-        await me.field("field.password", card).fill(me.password);
+        await me.field("field.current-password", card).fill(me.password);
         await me.field("field.new-password", card).fill(fresh);
         await me.press("security.password-submit", card);
         await me.isTold("done.password-changed");

@@ -74,8 +74,10 @@ enum err account_close(struct tx *tx, struct portal *p, account_id which, bool n
         return ERR_CONFLICT;
     moment at = clock_now(p->privacy.clock);
     moment due = retention_due(&p->privacy, closed_rule(&p->privacy), at);
-    /* The window never reaches past the promised term, less the sweeper's margin. */
-    moment window = MIN_OF(term_end(at, p->settings->reopen_window), due - RETENTION_MARGIN);
+    /* The window never reaches past the promised term, less the sweeper's margin and the time until
+     * the master key is next replaced: only then is nothing left in a backup either (MYA-24). */
+    moment replaced = term_end(at, p->settings->master_key_every) - at;
+    moment window = MIN_OF(term_end(at, p->settings->reopen_window), due - RETENTION_MARGIN - replaced);
     moment erase_at = now ? at : MAX_OF(window, at);
     struct query *q = SQL(tx, "UPDATE account SET closed = $2, erase_at = $3 WHERE id = $1");
     bind_id(q, which.id);

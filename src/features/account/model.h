@@ -50,12 +50,14 @@ CHECKED enum err account_confirm(struct tx *tx, struct portal *p, str token);
 
 enum sign_in { SIGN_IN_WRONG, SIGN_IN_OK, SIGN_IN_UNCONFIRMED, SIGN_IN_CLOSED };
 
-/* Checks address and password; takes as long for an address that nobody has. */
-CHECKED enum err account_sign_in(struct portal *p, struct tx *tx, str address,
-                                 struct secret password, enum sign_in *result, account_id *out,
-                                 bool *dated);
-CHECKED enum err account_check_password(struct portal *p, struct tx *tx, account_id which,
-                                        struct secret password, bool *right);
+/* Checks address and password; takes as long for an address that nobody has. Both read on a
+ * connection of their own and give it back before the hash: hashes wait for one another, and whoever
+ * waits must hold nothing that a page needs. */
+CHECKED enum err account_sign_in(struct portal *p, str address, struct secret password,
+                                 struct arena *a, struct fault *f, enum sign_in *result,
+                                 account_id *out, bool *dated);
+CHECKED enum err account_check_password(struct portal *p, account_id which, struct secret password,
+                                        struct arena *a, struct fault *f, bool *right);
 
 /* ---- changes ---- */
 

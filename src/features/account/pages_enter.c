@@ -148,7 +148,7 @@ static enum err sign_in(struct request *req)
     account_id which;
     bool dated;
     str hash;
-    TRY(account_sign_in(p, request_read(req), form_value(&req->form, "email"), password, &result,
+    TRY(account_sign_in(p, form_value(&req->form, "email"), password, req->arena, req->fault, &result,
                         &which, &dated));
     if (result != SIGN_IN_OK) {
         form_fail(&req->form, "password", messages[result]);
@@ -235,8 +235,8 @@ static enum err show_confirm(struct request *req)
 static enum err confirm(struct request *req)
 {
     bool right;
-    TRY(account_check_password(PORTAL(req), request_read(req), SIGNED_IN(req),
-                               form_secret(&req->form, "password"), &right));
+    TRY(account_check_password(PORTAL(req), SIGNED_IN(req), form_secret(&req->form, "password"),
+                               req->arena, req->fault, &right));
     if (!right) {
         form_fail(&req->form, "password", MSG("password.wrong"));
         return request_again(req, 403);
@@ -256,7 +256,8 @@ const struct route enter_routes[] = {
     {METHOD_POST, "/sign-in", sign_in, GUARD_PUBLIC, RATE_SIGN_IN, &sign_in_form, .again = "/sign-in"},
     {METHOD_POST, "/sign-out", sign_out, GUARD_SIGNED_IN, RATE_FORM, &form_button},
     {METHOD_GET, "/recover", show_recover, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&recover_form)},
-    {METHOD_POST, "/recover", recover, GUARD_PUBLIC, RATE_MAIL, &recover_form, .again = "/recover"},
+    {METHOD_POST, "/recover", recover, GUARD_PUBLIC, RATE_MAIL, &recover_form, .again = "/recover",
+     .least_ms = 250}, /* a mail is written for some addresses only */
     {METHOD_GET, "/recover/sent", show_recover_sent, GUARD_PUBLIC, RATE_PAGE},
     {METHOD_GET, "/recover/new", show_renew, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&renew_form)},
     {METHOD_POST, "/recover/new", renew, GUARD_PUBLIC, RATE_SIGN_IN, &renew_form, .again = "/recover/new"},

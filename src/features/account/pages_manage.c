@@ -28,7 +28,7 @@ static const struct form_field agree_fields[] = {
 static const struct form agree_form = {"agree", agree_fields, COUNT(agree_fields)};
 
 static const struct form_field password_fields[] = {
-    {"password", FIELD_PASSWORD, .required = true, .label = MSG("field.password"),
+    {"password", FIELD_PASSWORD, .required = true, .label = MSG("field.current-password"),
      .autocomplete = "current-password"},
     {"new_password", FIELD_NEW_PASSWORD, .required = true, .label = MSG("field.new-password"),
      .hint = MSG("field.new-password-hint"), .autocomplete = "new-password"},
@@ -188,8 +188,8 @@ static enum err set_preferences(struct request *req)
 static enum err check_password(struct request *req)
 {
     bool right;
-    TRY(account_check_password(PORTAL(req), request_read(req), SIGNED_IN(req),
-                               form_secret(&req->form, "password"), &right));
+    TRY(account_check_password(PORTAL(req), SIGNED_IN(req), form_secret(&req->form, "password"),
+                               req->arena, req->fault, &right));
     if (right)
         return OK;
     form_fail(&req->form, "password", MSG("password.wrong"));
@@ -286,6 +286,7 @@ static enum err change_password(struct request *req)
         form_fail(&req->form, "new_password", weak);
         return request_again(req, 422);
     }
+    request_rest(req);
     TRY(password_hash(p->passwords, fresh, req->arena, &hash, req->fault));
     TRY(account_set_password(request_write(req), p, x.id, hash, req->session.id, true));
     TRY(session_prove(request_write(req), p->privacy.clock, &req->session));

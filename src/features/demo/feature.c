@@ -7,12 +7,13 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <gmime/gmime.h>
 
 #include "base/file.h"
 
-enum { MAX_SHOWN = 200, MAX_MAIL = 1 << 20 };
+enum { MAX_SHOWN = 50, MAX_MAIL = 1 << 20 };
 
 extern const struct feature feature_demo;
 
@@ -25,7 +26,6 @@ static const char *folder(struct request *req)
 }
 
 struct letter {
-    str name;    /* without .eml */
     str to, subject, date, text, link;
     moment when;
 };
@@ -78,24 +78,56 @@ static int newest_first(const void *x, const void *y)
     return (a->when < b->when) - (a->when > b->when);
 }
 
-static enum err read_folder(struct request *req, struct letter *list, size_t *n)
+struct mail_file {
+    const char *path;
+    struct timespec written;
+};
+
+static int last_written_first(const void *x, const void *y)
 {
-    const char *path = folder(req);
-    DIR *d = path ? opendir(path) : NULL;
-    *n = 0;
-    if (path == NULL)
-        return ERR_NOT_FOUND;
-    for (struct dirent *e; d && (e = readdir(d)) != NULL && *n < MAX_SHOWN;) {
-        str bytes, name = str_from(e->d_name);
-        struct letter l = {.name = str_dup(req->arena, str_head(name, name.n - MIN_OF(name.n, (size_t)4)))};
-        if (!str_ends(name, STR(".eml")) ||
-            file_read(req->arena, str_fmt(req->arena, "%s/%s", path, e->d_name).p, MAX_MAIL, &bytes, NULL) != OK)
+    const struct timespec *a = &((const struct mail_file *)x)->written;
+    const struct timespec *b = &((const struct mail_file *)y)->written;
+    if (a->tv_sec != b->tv_sec)
+        return (a->tv_sec < b->tv_sec) - (a->tv_sec > b->tv_sec);
+    return (a->tv_nsec < b->tv_nsec) - (a->tv_nsec > b->tv_nsec);
+}
+
+static size_t list_folder(struct request *req, const char *path, struct mail_file **out)
+{
+    size_t n = 0, cap = 0;
+    struct stat st;
+    DIR *d = opendir(path);
+    *out = NULL;
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        const char *file = str_fmt(req->arena, "%s/%s", path, e->d_name).p;
+        if (!str_ends(str_from(e->d_name), STR(".eml")) || stat(file, &st) != 0)
             continue;
-        if (read_letter(req->arena, bytes, &l) == OK)
-            list[(*n)++] = l;
+        ARENA_GROW(req->arena, *out, cap, n + 1);
+        (*out)[n++] = (struct mail_file){file, st.st_mtim};
     }
     if (d)
         closedir(d);
+    if (n > 0)
+        qsort(*out, n, sizeof **out, last_written_first);
+    return n;
+}
+
+/* The newest, however many there are. */
+static enum err read_folder(struct request *req, struct letter *list, size_t *n)
+{
+    struct mail_file *files;
+    const char *path = folder(req);
+    *n = 0;
+    if (path == NULL)
+        return ERR_NOT_FOUND;
+    size_t n_files = list_folder(req, path, &files);
+    for (size_t i = 0; i < n_files && *n < MAX_SHOWN; i++) {
+        str bytes;
+        struct letter l = {0};
+        if (file_read(req->arena, files[i].path, MAX_MAIL, &bytes, NULL) == OK &&
+            read_letter(req->arena, bytes, &l) == OK)
+            list[(*n)++] = l;
+    }
     if (*n > 0)
         qsort(list, *n, sizeof *list, newest_first);
     return OK;
