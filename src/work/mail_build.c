@@ -5,10 +5,13 @@
 static GMimeObject *text_part(const char *subtype, str text)
 {
     GMimeTextPart *part = g_mime_text_part_new_with_subtype(subtype);
+    /* Not g_mime_text_part_set_text(): it chooses a charset by itself, and the HTML says UTF-8. */
+    GMimeStream *s = g_mime_stream_mem_new_with_buffer(text.p ? text.p : "", text.n);
+    GMimeDataWrapper *w = g_mime_data_wrapper_new_with_stream(s, GMIME_CONTENT_ENCODING_DEFAULT);
+    g_mime_part_set_content(GMIME_PART(part), w);
+    g_object_unref(w);
+    g_object_unref(s);
     g_mime_text_part_set_charset(part, "utf-8");
-    char *copy = g_strndup(text.p ? text.p : "", text.n);
-    g_mime_text_part_set_text(part, copy);
-    g_free(copy);
     g_mime_part_set_content_encoding(GMIME_PART(part), GMIME_CONTENT_ENCODING_QUOTEDPRINTABLE);
     return GMIME_OBJECT(part);
 }
