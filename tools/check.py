@@ -111,6 +111,7 @@ COMPOSED_SQL = {
     "src/store/db.c": "tx_query() itself",
     "src/privacy/erasure.c": "deletes from each declared table",
     "src/privacy/lookup.c": "one table for each declared lookup",
+    "src/privacy/rights.c": "reads the country that a subject's record declares",
     "src/privacy/retention.c": "compiled from the keep rules",
     "src/privacy/takeout.c": "reads each declared table",
     "src/privacy/verify.c": "asks each declared table",

@@ -185,12 +185,12 @@ static void problem_plain(struct request *req, int status, const char *why)
                                   STR_FMT(problem_text(req, why)), req->id.text);
 }
 
-/* What went wrong may have a heading of its own; else its status has one. */
+/* A heading by its status; a form that has grown stale has one of its own. */
 static str problem_title(struct request *req, int status, const char *why)
 {
-    const char *own = str_fmt(req->arena, "%s.title", why).p;
-    bool has = catalog_key(req->web->config.privacy->catalog, str_from(own)) >= 0;
-    return problem_text(req, has ? own : str_fmt(req->arena, "problem.%d", status).p);
+    if (strcmp(why, "problem.csrf") == 0)
+        return problem_text(req, MSG("problem.csrf.title"));
+    return problem_text(req, str_fmt(req->arena, "problem.%d", status).p);
 }
 
 void page_problem(struct exchange *x, int status, const char *why)

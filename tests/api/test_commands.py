@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import sqlite3

@@ -48,7 +48,7 @@ class MailCase(portal.Case):
 class Letters(MailCase):
     TEXTS = {
         "en": ("Confirm your address", "Press the button to confirm that it is yours.", "Confirm address", "Welcome to our news"),
-        "sv": ("Bekräfta din adress", "Tryck på knappen för att bekräfta att den är din.", "Bekräfta adressen", "Välkommen till våra nyheter"),
+        "sv": ("Bekräfta din adress", "Tryck på knappen för att bekräfta att adressen är din.", "Bekräfta adressen", "Välkommen till våra nyheter"),
     }
 
     def organisation(self):
