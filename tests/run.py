@@ -60,7 +60,7 @@ def read_tap(text):
     return passed, failed
 
 
-def run(tally, name, words, env=None, timeout=600, cwd=ROOT, prefix=()):
+def run(tally, name, words, env=None, timeout=1800, cwd=ROOT, prefix=()):
     began = time.monotonic()
     log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", name) + ".log")
     with open(log, "w", encoding="utf-8") as out:

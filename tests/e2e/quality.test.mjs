@@ -134,6 +134,13 @@ async function shoot(page, name) {
     }
 }
 
+// Whose right side is outside, the innermost of them.
+function widest(page, width) {
+    return page.evaluate((limit) => [...document.querySelectorAll("body *")]
+        .filter((x) => x.getBoundingClientRect().right > limit && ![...x.children].some((y) => y.getBoundingClientRect().right > limit))
+        .map((x) => `<${x.localName} class="${x.className}"> ${x.innerText?.slice(0, 60)}`).join(", "), width);
+}
+
 async function askLooks(page, name, language) {
     const wrong = [];
     for (const { width, colorScheme } of LOOKS) {
@@ -142,7 +149,7 @@ async function askLooks(page, name, language) {
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
         await shoot(page, `${name}-${language}-${colorScheme}-${width}`);
         const needed = await page.evaluate(() => document.documentElement.scrollWidth);
-        wrong.push(...unless(needed <= width, `${needed} wide at ${width}`), ...await askAxe(page, look));
+        wrong.push(...unless(needed <= width, `${needed} wide at ${width}: ${await widest(page, width)}`), ...await askAxe(page, look));
     }
     return wrong;
 }
