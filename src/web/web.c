@@ -431,6 +431,12 @@ static enum err answer(struct request *req)
     return FAIL(req->fault, ERR_IO, "the handler gave no answer");
 }
 
+/* A page that says what is wrong, such as a link that was used: a program gets it as a problem. */
+static bool is_problem(const struct request *req)
+{
+    return req->json && req->template != NULL && req->redirect.n == 0 && req->status >= 400;
+}
+
 static void answer_refused(struct exchange *x)
 {
     struct request *req = &x->req;
@@ -470,7 +476,12 @@ const struct response *web_finish(struct exchange *x)
     page_headers(req);
     if (x->refused == 0) {
         e = req->method == METHOD_POST ? run_post(x) : run_get(req);
-        if (e == OK)
+        if (e == OK && is_problem(req))
+            refuse(x, req->status,
+                   req->status == 410   ? MSG("problem.gone")
+                   : req->status == 404 ? MSG("problem.not-found")
+                                        : MSG("problem.request"));
+        else if (e == OK)
             e = answer(req);
         if (req->route->least_ms > 0)
             wait_for_least(x);

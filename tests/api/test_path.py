@@ -125,6 +125,21 @@ class Json(portal.Case):
         self.assertEqual(b.get("/nowhere").json()["status"], 404)
 
 
+    def test_every_error_is_a_problem(self):
+        """RFC 9457. Fails if a program must read a page's own view to learn what is wrong."""
+        j = self.portal.browser(accept="application/json", language="sv")
+        b = self.portal.browser()
+        post = {"path": "/verify-email", "fields": {"t": "a" * 80}, "token": b.token("/sign-in")}
+        j.cookies = dict(b.cookies)
+        for r, status in ((j.get("/nowhere"), 404), (j.get("/account"), 401), (j.get("/verify-email?t=a"), 410),
+                          (j.get("/account/email?t=a"), 410), (j.get("/recover/new?t=a"), 410), (j.get("/takeout?t=a"), 410),
+                          (j.get("/privacy/receipt?number=a"), 404), (j.post(**post), 410)):
+            self.assertEqual((r.status, r.headers["Content-Type"]), (status, "application/problem+json"), r.text)
+            self.assertEqual(r.json()["status"], status)
+            self.assertTrue(r.json()["code"].startswith("problem."))
+            self.assertTrue(r.json()["detail"])
+
+
 class Account(portal.Case):
     def test_mya_02_known_and_unknown_addresses_look_the_same(self):
         """Fails if a stranger can find out who has an account."""
