@@ -460,7 +460,7 @@ class Crash(portal.Case):
         p, todo, gone, receipts = s.p, queue.Queue(), set(), set()
         for x in people:
             todo.put(x)
-        while not todo.empty():
+        while len(gone) < len(people):
             s.start()
             commands = []
 
@@ -488,7 +488,7 @@ class Crash(portal.Case):
                     receipts.add(urllib.parse.parse_qs(out.split("?")[1].strip())["number"][0])
             enough = len(gone) + s.random.randrange(1, 8)
             with s.clients([person, person, operator]):
-                until(lambda: len(gone) >= enough or todo.empty(), "closed accounts")
+                until(lambda: len(gone) >= min(enough, len(people)), "closed accounts")
                 time.sleep(s.random.uniform(0, 0.03))
                 p.kill()
                 for command in commands:
