@@ -101,6 +101,13 @@ class Raw(portal.Case):
             self.assertIn(b"<h1>", got)
             self.assertNotIn(b"\r\n\r\nok\n", got)
 
+    def test_headers_that_the_library_takes_stay_one_request(self):
+        """A value with a NUL (read up to it) and a folded one (joined): nginx refuses the first. Fails if either
+        becomes two answers, or breaks the server."""
+        for line in (b"X: a\x00b\r\n", b"X: a\r\n  folded\r\n"):
+            found = self.statuses(b"GET /healthz HTTP/1.1\r\n" + HOST + line + b"Connection: close\r\n\r\n")
+            self.assertIn(found, ([200], [400]), line)
+
     def test_oversized_bodies_are_413_while_they_come(self):
         """Fails if a body is taken into memory before its size is known to be wrong."""
         form = b"Content-Type: application/x-www-form-urlencoded\r\n"
