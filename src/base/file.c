@@ -116,6 +116,29 @@ enum err file_write(const char *path, str content, int mode, struct fault *f)
     return name_sync(path, f);
 }
 
+enum err file_create(const char *path, str content, int mode, struct fault *f)
+{
+    char dir[4096], own[64];
+    if (strlen(path) >= sizeof dir)
+        return FAIL(f, ERR_INPUT, "path too long: %s", path);
+    snprintf(dir, sizeof dir, "%s", path);
+    char *slash = strrchr(dir, '/');
+    if (slash != NULL)
+        slash[slash == dir] = '\0';
+    CLEANUP(fd_close) int fd = open(slash ? dir : ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+        return file_exists(path) ? FAIL(f, ERR_CONFLICT, "%s is there", path) : file_write(path, content, mode, f);
+    if (fd < 0)
+        return FAIL_ERRNO(f, "create in", dir);
+    TRY(fd_write_all(fd, content, f));
+    if (fsync(fd) != 0)
+        return FAIL_ERRNO(f, "sync", path);
+    snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
+    if (linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0)
+        return errno == EEXIST ? FAIL(f, ERR_CONFLICT, "%s is there", path) : FAIL_ERRNO(f, "name", path);
+    return name_sync(path, f);
+}
+
 enum err dir_make(const char *path, int mode, struct fault *f)
 {
     char part[4096];

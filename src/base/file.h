@@ -15,6 +15,11 @@ CHECKED enum err file_read(struct arena *a, const char *path, size_t max, str *o
 /* Writes a temporary file beside it, syncs, renames over `path`, syncs the directory. */
 CHECKED enum err file_write(const char *path, str content, int mode, struct fault *f);
 
+/* Makes a file that is there whole or not at all: it has no name until it is synced, so a crash leaves
+ * nothing of it. (A file system without nameless files, such as NFS, gets file_write.)
+ * ERR_CONFLICT: there is one of that name; it stays as it is. */
+CHECKED enum err file_create(const char *path, str content, int mode, struct fault *f);
+
 /* Makes the directory and those above it; one that is there is fine. */
 CHECKED enum err dir_make(const char *path, int mode, struct fault *f);
 

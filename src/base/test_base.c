@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -282,9 +283,17 @@ static void files_are_replaced_whole_and_shredded(void **state)
     struct fault f = {0};
     char *path = str_cstr(a, str_fmt(a, "%s/x/y/z", dir));
     assert_int_equal(dir_make(str_cstr(a, str_fmt(a, "%s/x/y", dir)), 0700, &f), OK);
+    str s;
+    struct stat st;
+    assert_int_equal(file_create(path, STR("first"), 0600, &f), OK);
+    assert_int_equal(file_create(path, STR("never"), 0600, NULL), ERR_CONFLICT);
+    assert_int_equal(file_read(a, path, 9, &s, &f), OK);
+    assert_true(str_is(s, "first"));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(file_create("/nowhere/at/all", STR("x"), 0600, NULL), ERR_NOT_FOUND);
     assert_int_equal(file_write(path, STR("one"), 0600, &f), OK);
     assert_int_equal(file_write(path, STR("two"), 0600, &f), OK);
-    str s;
     assert_int_equal(file_read(a, path, 3, &s, &f), OK);
     assert_str(s, "two");
     assert_int_equal(file_read(a, path, 2, &s, NULL), ERR_LIMIT);

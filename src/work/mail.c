@@ -292,9 +292,11 @@ static enum err before_dot(void *arg)
 static enum err into_folder(struct sending *s)
 {
     const char *path = str_cstr(s->arena, str_fmt(s->arena, "%s/%s.eml", s->m->dir, s->mail.text));
-    /* One name for one mail: writing it again changes nothing. */
-    if (!file_exists(path))
-        TRY(file_write(path, s->content, 0600, s->fault));
+    enum err e = file_create(path, s->content, 0600, s->fault);
+    if (e == ERR_CONFLICT) /* one name for one mail: it was handed over before */
+        fault_clear(s->fault);
+    else
+        TRY(e);
     return move_to(s, "sent");
 }
 
