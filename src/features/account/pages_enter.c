@@ -121,20 +121,6 @@ static enum err show_sign_in(struct request *req)
     return request_page(req, "account/sign-in");
 }
 
-static enum err begin_session(struct request *req, struct tx *tx, account_id which)
-{
-    CLEANUP(key_wipe) struct key k;
-    struct session s;
-    str token;
-    const struct privacy *p = request_privacy(req);
-    TRY(vault_subject_key(p->vault, which.id, &k, req->arena, req->fault));
-    if (req->session.there) /* a new one at every sign-in */
-        TRY(session_end(tx, req->session.account, req->session.id));
-    TRY(session_begin(tx, p, which.id, &k, req->peer, request_browser(req), &s, &token));
-    request_sign_in(req, token);
-    return OK;
-}
-
 static enum err sign_in(struct request *req)
 {
     static const char *const messages[] = {
@@ -159,9 +145,7 @@ static enum err sign_in(struct request *req)
     struct tx *tx = request_write(req);
     if (dated)
         TRY(account_set_password(tx, p, which, hash, (id){{0}}, false));
-    TRY(begin_session(req, tx, which));
-    str next = form_value(&req->form, "next");
-    return request_see(req, 200, request_is_local(next) ? next : STR("/account"));
+    return account_enter(req, tx, which, "password", form_value(&req->form, "next"));
 }
 
 static enum err sign_out(struct request *req)
