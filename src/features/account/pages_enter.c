@@ -76,7 +76,7 @@ static enum err sign_up(struct request *req)
     }
     /* The hash is made for every address, known or not: it is what takes time. */
     TRY(password_hash(p->passwords, password, req->arena, &r.password_hash, req->fault));
-    TRY(account_register(request_write(req), p, &r));
+    TRY(intake_add(request_write(req), p, INTAKE_SIGN_UP, &r));
     json_put_str(req->view, "username", r.email.shown);
     return request_see(req, 201, STR("/sign-up/sent"));
 }
@@ -166,7 +166,9 @@ static enum err show_recover(struct request *req)
 
 static enum err recover(struct request *req)
 {
-    TRY(account_send_recovery(request_write(req), PORTAL(req), form_value(&req->form, "email")));
+    struct registration r = {.locale = &req->locale};
+    TRY(email_parse(req->arena, form_value(&req->form, "email"), &r.email));
+    TRY(intake_add(request_write(req), PORTAL(req), INTAKE_RECOVER, &r));
     return request_see(req, 202, STR("/recover/sent"));
 }
 
