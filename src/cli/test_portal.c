@@ -102,7 +102,7 @@ static int down(void **state)
 /* ---- a browser ---- */
 
 struct browser {
-    char session[SESSION_TOKEN_LENGTH + 1], form[SECRET_LENGTH + 1], language[8];
+    char session[SESSION_TOKEN_LENGTH + 1], form[SECRET_LENGTH + 1], language[8], known[64];
     const char *accept, *origin, *site; /* NULL: not sent */
 };
 
@@ -122,6 +122,7 @@ static void keep_cookie(struct browser *b, str header)
     char *to = str_is(name, "__Host-session")    ? b->session
                : str_is(name, "__Host-form")     ? b->form
                : str_is(name, "__Host-language") ? b->language
+               : str_is(name, "__Host-known")    ? b->known
                                                  : NULL;
     assert_non_null(to);
     memcpy(to, value.p, value.n);
@@ -135,7 +136,7 @@ static struct answer ask(struct browser *b, const char *method, const char *targ
                      .headers = headers, .peer = STR("192.0.2.7")};
     struct answer out = {0};
     headers[h.n_headers++] = (struct header){STR("Host"), STR("portal.example.com")};
-    headers[h.n_headers++] = (struct header){STR("Cookie"), str_fmt(a, "__Host-session=%s; x=y; __Host-form=%s; __Host-language=%s", b->session, b->form, b->language)};
+    headers[h.n_headers++] = (struct header){STR("Cookie"), str_fmt(a, "__Host-session=%s; x=y; __Host-form=%s; __Host-language=%s; __Host-known=%s", b->session, b->form, b->language, b->known)};
     if (b->accept)
         headers[h.n_headers++] = (struct header){STR("Accept"), str_from(b->accept)};
     if (b->origin)

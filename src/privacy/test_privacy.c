@@ -47,23 +47,23 @@ static str source(const char *path)
     return s;
 }
 
-static const struct inventory *read_inventory(void)
+enum { SOURCES = 64 };
+
+/* The declarations of the rooms and of every feature that there is, found as the build finds them. */
+static size_t read_sources(struct inventory_source s[SOURCES])
 {
     static const char *const rooms[] = {"privacy", "work", "web"};
-    enum { MOST = 64 };
-    struct inventory_source s[MOST];
-    struct inventory *v;
+    struct dirent **folders;
     size_t n = 0;
     for (size_t i = 0; i < COUNT(rooms); i++)
         s[n++].name = str_fmt(a, "src/%s/records.yaml", rooms[i]);
-    /* Every feature that there is, found as the build finds them. */
-    struct dirent **folders;
     int found = scandir(str_fmt(a, "%s/src/features", getenv("TROTH_SOURCE")).p, &folders, NULL, alphasort);
     assert_true(found > 2);
     for (int i = 0; i < found; i++) {
         str path = str_fmt(a, "src/features/%s/records.yaml", folders[i]->d_name);
-        if (folders[i]->d_name[0] != '.' && access(str_fmt(a, "%s/%.*s", getenv("TROTH_SOURCE"), STR_FMT(path)).p, R_OK) == 0) {
-            assert_true(n < MOST);
+        str whole = str_fmt(a, "%s/%.*s", getenv("TROTH_SOURCE"), STR_FMT(path));
+        if (folders[i]->d_name[0] != '.' && access(whole.p, R_OK) == 0) {
+            assert_true(n < SOURCES);
             s[n++].name = path;
         }
         free(folders[i]);
@@ -71,6 +71,14 @@ static const struct inventory *read_inventory(void)
     free(folders);
     for (size_t i = 0; i < n; i++)
         s[i].text = source(s[i].name.p);
+    return n;
+}
+
+static const struct inventory *read_inventory(void)
+{
+    struct inventory_source s[SOURCES];
+    struct inventory *v;
+    size_t n = read_sources(s);
     assert_ok(inventory_read(a, s, n, &v, &fault));
     return v;
 }
@@ -485,19 +493,19 @@ static const struct keep_rule *closed_rule(void)
 
 static void reload_with(const char *from, const char *to)
 {
-    struct inventory_source s[4] = {{STR("a"), source("src/privacy/records.yaml")},
-                                    {STR("b"), source("src/work/records.yaml")},
-                                    {STR("c"), source("src/web/records.yaml")},
-                                    {STR("d"), source("src/features/account/records.yaml")}};
-    char *text = str_cstr(a, s[3].text), *found = strstr(text, from);
+    struct inventory_source s[SOURCES];
+    struct inventory *v;
+    size_t n = read_sources(s), i = 0;
+    while (!str_is(s[i].name, "src/features/account/records.yaml"))
+        assert_true(++i < n);
+    char *text = str_cstr(a, s[i].text), *found = strstr(text, from);
     struct buf b = buf_new(a, 1 << 20);
     assert_non_null(found);
     buf_put(&b, str_of(text, (size_t)(found - text)));
     buf_text(&b, to);
     buf_text(&b, found + strlen(from));
-    s[3].text = buf_str(&b);
-    struct inventory *v;
-    assert_ok(inventory_read(a, s, 4, &v, &fault));
+    s[i].text = buf_str(&b);
+    assert_ok(inventory_read(a, s, n, &v, &fault));
     p.inventory = v;
     assert_ok(retention_load(&p, a, &fault));
 }

@@ -7,7 +7,16 @@
 
 #include <string.h>
 
+#include <sodium.h>
+
 #define INTAKE_KEPT MOMENT_DAY /* if jobs stand still; otherwise it is gone at once */
+
+/* The job begins at a random moment of the next second: else the next request could be timed for the
+ * work that this one left behind, which is more for an address that is new. */
+static moment some_moment_soon(const struct clock *c)
+{
+    return clock_now(c) + (moment)randombytes_uniform((uint32_t)MOMENT_SECOND);
+}
 
 static const char *const names[] = {[INTAKE_SIGN_UP] = "sign-up", [INTAKE_RECOVER] = "recover"};
 
@@ -31,7 +40,8 @@ enum err intake_add(struct tx *tx, struct portal *p, enum intake what, const str
     bind_time(q, now);
     bind_time(q, now + INTAKE_KEPT);
     TRY(query_run(q));
-    return job_add(tx, p->privacy.clock, JOB_INTAKE, which, STR(""), str_fmt(a, "intake:%s", which.text), now);
+    return job_add(tx, p->privacy.clock, JOB_INTAKE, which, STR(""), str_fmt(a, "intake:%s", which.text),
+                   some_moment_soon(p->privacy.clock));
 }
 
 /* ---- the job ---- */
