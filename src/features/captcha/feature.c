@@ -186,6 +186,17 @@ enum err captcha_check(struct request *req, enum captcha *out)
     return OK;
 }
 
+/* What is said of the last answer, beside the question. */
+static void put_error(struct request *req, json_t *view)
+{
+    int i = req->form.form ? form_index(req->form.form, STR("captcha_answer")) : -1;
+    const char *error = i >= 0 ? req->form.error[i] : NULL;
+    if (error)
+        json_put_str(view, "error", catalog_text(request_privacy(req)->catalog, &req->locale, req->arena, error, NULL));
+    else
+        json_put(view, "error", json_null());
+}
+
 enum err captcha_put(struct request *req, bool asked)
 {
     if (!asked) {
@@ -197,6 +208,7 @@ enum err captcha_put(struct request *req, bool asked)
     json_put_str(view, "widget", asset_url(req->arena, "altcha.js"));
     json_put_str(view, "script", asset_url(req->arena, "captcha.js"));
     json_put_str(view, "worker", asset_url(req->arena, "pbkdf2.js"));
+    put_error(req, view);
     return ask(req, view);
 }
 
