@@ -308,6 +308,7 @@ static void forget_attempt(struct request *req)
 static enum err run_handler(struct request *req, handler *run)
 {
     size_t headers = req->response->n_headers;
+    struct session session = req->session;
     for (int attempt = 1;; attempt++) {
         enum err e = run(req);
         bool retry = false, wrote = req->writing;
@@ -326,6 +327,7 @@ static enum err run_handler(struct request *req, handler *run)
         forget_attempt(req);
         fault_clear(req->fault);
         req->response->n_headers = headers;
+        req->session = session; /* a handler that signs out has cleared it */
     }
 }
 

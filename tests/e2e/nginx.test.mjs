@@ -389,12 +389,14 @@ test("SEC-06 Troth's own limit counts the address that nginx saw", async () => {
     const mail = (from, i) => raw(request("POST", "/recover",
         ["Content-Length: 0", `X-Forwarded-For: 203.0.113.${i}`, `Forwarded: for=203.0.113.${i}`]), { from });
     const answers = [];
-    for (let i = 0; i < 80 && answers.at(-1)?.status !== 429; i++) {
-        answers.push(await mail("127.0.0.10", i));
+    let refused;
+    for (let i = 0; i < 200 && refused === undefined; i += 10) { // ten at a time: the bucket fills again meanwhile
+        answers.push(...await Promise.all(Array.from({ length: 10 }, (_, k) => mail("127.0.0.10", i + k))));
+        refused = answers.find((a) => a.status === 429);
     }
-    assert.equal(answers.at(-1).status, 429);
-    assert.match(answers.at(-1).text, /<main/, "Troth's, in words");
-    assert.match(headOf(answers.at(-1)), /\r\nretry-after: \d+/);
+    assert.ok(refused !== undefined, `${answers.length} answers, none 429`);
+    assert.match(refused.text, /<main/, "Troth's, in words");
+    assert.match(headOf(refused), /\r\nretry-after: \d+/);
     assert.equal((await mail("127.0.0.11", 0)).status, 403, "another address is another's");
 });
 
