@@ -78,8 +78,9 @@ static enum err give_history(struct tx *tx, void *arg)
     if (who->news)
         TRY(consent_record(tx, p, s->account.id, inventory_purpose(p->inventory, STR("product-news")),
                            true, who->language, CONSENT_WAY_SIGN_UP));
+    struct session_start start = {s->account.id, &k, STR("192.0.2.17"), STR("Firefox, Linux"), "password", false};
     if (who->days % 3 != 0)
-        TRY(session_begin(tx, p, s->account.id, &k, STR("192.0.2.17"), STR("Firefox, Linux"), &session, &token));
+        TRY(session_begin(tx, p, &start, &session, &token));
     if (who->story == OBJECTS)
         TRY(objection_make(tx, p, s->account.id, &k, STR("protect-accounts"),
                            STR("Jag vill inte att min IP-adress sparas."), (str){NULL, 0}));

@@ -11,6 +11,7 @@
 #include "privacy/consent.h"
 #include "privacy/retention.h"
 #include "store/testing.h"
+#include "web/quota.h"
 
 #include <assert.h>
 #include <libpq-fe.h>
@@ -106,7 +107,7 @@ static int down(void **state)
 /* ---- a browser ---- */
 
 struct browser {
-    char session[SESSION_TOKEN_LENGTH + 1], form[SECRET_LENGTH + 1], language[8];
+    char session[SESSION_TOKEN_LENGTH + 1], form[SECRET_LENGTH + 1], language[8], known[64];
     const char *accept, *origin, *site; /* NULL: not sent */
 };
 
@@ -126,6 +127,7 @@ static void keep_cookie(struct browser *b, str header)
     char *to = str_is(name, "__Host-session")    ? b->session
                : str_is(name, "__Host-form")     ? b->form
                : str_is(name, "__Host-language") ? b->language
+               : str_is(name, "__Host-known")    ? b->known
                                                  : NULL;
     assert_non_null(to);
     memcpy(to, value.p, value.n);
@@ -139,7 +141,7 @@ static struct answer ask(struct browser *b, const char *method, const char *targ
                      .headers = headers, .peer = STR("192.0.2.7")};
     struct answer out = {0};
     headers[h.n_headers++] = (struct header){STR("Host"), STR("portal.example.com")};
-    headers[h.n_headers++] = (struct header){STR("Cookie"), str_fmt(a, "__Host-session=%s; x=y; __Host-form=%s; __Host-language=%s", b->session, b->form, b->language)};
+    headers[h.n_headers++] = (struct header){STR("Cookie"), str_fmt(a, "__Host-session=%s; x=y; __Host-form=%s; __Host-language=%s; __Host-known=%s", b->session, b->form, b->language, b->known)};
     if (b->accept)
         headers[h.n_headers++] = (struct header){STR("Accept"), str_from(b->accept)};
     if (b->origin)
@@ -490,6 +492,59 @@ static void sec_06_no_way_out_through_next(void **state)
     }
 }
 
+/* ---- how often ---- */
+
+/*
+ * SEC-06. Against a model that counts in whole microseconds, over random pauses: a bucket never gives
+ * more than its burst and what has come back since, and never less than a token that is there.
+ */
+static void sec_06_a_quota_gives_what_it_says(void **state)
+{
+    (void)state;
+    const struct quota kinds[] = {{"a", 5, MOMENT_MINUTE}, {"b", 1, MOMENT_SECOND}, {"c", 1000, 7 * MOMENT_SECOND}, {"d", 3, 31 * MOMENT_DAY}};
+    for (size_t k = 0; k < COUNT(kinds); k++) {
+        const struct quota *q = &kinds[k];
+        moment begun = clock_now(&clock_), last = begun;
+        int64_t given = 0;
+        double model = (double)q->burst;
+        for (int i = 0; i < 300; i++) {
+            bool had, has;
+            clock_.offset += (moment)((double)rand() / RAND_MAX * (double)q->every * (i % 50 == 0 ? 8 : 1.2));
+            moment now = clock_now(&clock_);
+            model = MIN_OF((double)q->burst, model + (double)(now - last) / (double)q->every);
+            last = now;
+            struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+            assert_ok(quota_has(tx, &p->privacy, q, STR("somebody"), &has));
+            tx_end(&tx);
+            assert_ok(quota_take(&p->privacy, q, STR("somebody"), &had, a, &fault));
+            if (model > 1.01 && !had)
+                fail_msg("%s: there were %.3f, and none was given", q->name, model);
+            if (model < 0.98 && had)
+                fail_msg("%s: there were %.3f, and one was given", q->name, model);
+            if (model > 1.01 || model < 0.98)
+                assert_int_equal(had, has);
+            model = had ? MAX_OF(model - 1, 0.0) : 0; /* who asks in vain waits from now on */
+            given += had;
+        }
+        assert_true((double)given <= (double)q->burst + (double)(last - begun) / (double)q->every + 1);
+        assert_true(given > 50 || q->every > MOMENT_DAY); /* it was not empty all the time */
+        bool other;
+        assert_ok(quota_take(&p->privacy, q, STR("somebody else"), &other, a, &fault));
+        assert_true(other);
+    }
+    /* A clock that goes back gives nothing for it. */
+    bool had = true;
+    for (int i = 0; i < 3; i++)
+        assert_ok(quota_take(&p->privacy, &kinds[1], STR("time"), &had, a, &fault));
+    assert_false(had);
+    clock_.offset -= MOMENT_DAY;
+    assert_ok(quota_take(&p->privacy, &kinds[1], STR("time"), &had, a, &fault));
+    assert_false(had);
+    assert_true(str_eq(quota_range(a, STR("2001:db8:1:2:3:4:5:6")), quota_range(a, STR("2001:db8:1:2::9"))));
+    assert_false(str_eq(quota_range(a, STR("2001:db8:1:2::1")), quota_range(a, STR("2001:db8:1:3::1"))));
+    assert_true(str_is(quota_range(a, STR("192.0.2.1")), "192.0.2.1"));
+}
+
 /* ---- a database that goes away ---- */
 
 struct deed {
@@ -760,6 +815,7 @@ int main(void)
         T(mya_14_sessions_end),
         T(a_proof_of_the_password_is_recent),
         T(sec_06_no_way_out_through_next),
+        T(sec_06_a_quota_gives_what_it_says),
         T(sec_01_a_database_that_goes_away_leaves_nothing_half_done),
         T(mya_24_the_old_hashes_are_beyond_the_new_master_key),
         T(a_lost_database_is_503_and_then_over),

@@ -8,11 +8,13 @@
 #include "privacy/retention.h"
 #include "privacy/rights.h"
 #include "privacy/takeout.h"
+#include "privacy/trail.h"
 #include "privacy/verify.h"
 
 #include "store/testing.h"
 #include "vault/sealed_file.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,15 +47,39 @@ static str source(const char *path)
     return s;
 }
 
+enum { SOURCES = 64 };
+
+/* The declarations of the rooms and of every feature that there is, found as the build finds them. */
+static size_t read_sources(struct inventory_source s[SOURCES])
+{
+    static const char *const rooms[] = {"privacy", "work", "web"};
+    struct dirent **folders;
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT(rooms); i++)
+        s[n++].name = str_fmt(a, "src/%s/records.yaml", rooms[i]);
+    int found = scandir(str_fmt(a, "%s/src/features", getenv("TROTH_SOURCE")).p, &folders, NULL, alphasort);
+    assert_true(found > 2);
+    for (int i = 0; i < found; i++) {
+        str path = str_fmt(a, "src/features/%s/records.yaml", folders[i]->d_name);
+        str whole = str_fmt(a, "%s/%.*s", getenv("TROTH_SOURCE"), STR_FMT(path));
+        if (folders[i]->d_name[0] != '.' && access(whole.p, R_OK) == 0) {
+            assert_true(n < SOURCES);
+            s[n++].name = path;
+        }
+        free(folders[i]);
+    }
+    free(folders);
+    for (size_t i = 0; i < n; i++)
+        s[i].text = source(s[i].name.p);
+    return n;
+}
+
 static const struct inventory *read_inventory(void)
 {
-    static const char *const files[] = {"src/privacy/records.yaml", "src/work/records.yaml",
-                                        "src/web/records.yaml", "src/features/account/records.yaml"};
-    struct inventory_source s[COUNT(files)];
+    struct inventory_source s[SOURCES];
     struct inventory *v;
-    for (size_t i = 0; i < COUNT(files); i++)
-        s[i] = (struct inventory_source){str_from(files[i]), source(files[i])};
-    assert_ok(inventory_read(a, s, COUNT(s), &v, &fault));
+    size_t n = read_sources(s);
+    assert_ok(inventory_read(a, s, n, &v, &fault));
     return v;
 }
 
@@ -467,19 +493,19 @@ static const struct keep_rule *closed_rule(void)
 
 static void reload_with(const char *from, const char *to)
 {
-    struct inventory_source s[4] = {{STR("a"), source("src/privacy/records.yaml")},
-                                    {STR("b"), source("src/work/records.yaml")},
-                                    {STR("c"), source("src/web/records.yaml")},
-                                    {STR("d"), source("src/features/account/records.yaml")}};
-    char *text = str_cstr(a, s[3].text), *found = strstr(text, from);
+    struct inventory_source s[SOURCES];
+    struct inventory *v;
+    size_t n = read_sources(s), i = 0;
+    while (!str_is(s[i].name, "src/features/account/records.yaml"))
+        assert_true(++i < n);
+    char *text = str_cstr(a, s[i].text), *found = strstr(text, from);
     struct buf b = buf_new(a, 1 << 20);
     assert_non_null(found);
     buf_put(&b, str_of(text, (size_t)(found - text)));
     buf_text(&b, to);
     buf_text(&b, found + strlen(from));
-    s[3].text = buf_str(&b);
-    struct inventory *v;
-    assert_ok(inventory_read(a, s, 4, &v, &fault));
+    s[i].text = buf_str(&b);
+    assert_ok(inventory_read(a, s, n, &v, &fault));
     p.inventory = v;
     assert_ok(retention_load(&p, a, &fault));
 }
@@ -847,7 +873,7 @@ static void rgt_09_ntf_03_objecting_to_marketing_is_absolute(void **state)
     assert_false(has);
     tx_end(&tx);
     /* by the purpose's own name it is as absolute, whatever the purpose rests on */
-    reload_with("records:", "  offer-surveys: {legal_basis: legitimate-interest, marketing: true}\nrecords:");
+    reload_with("  product-news:", "  offer-surveys: {legal_basis: legitimate-interest, marketing: true}\n  product-news:");
     id other = plain_account();
     assert_int_equal(may(other, "", "offer-surveys"), MAY);
     assert_int_equal(rule(object(other, "offer-surveys", ""), false, "Karin Ek", "we want to"), ERR_CONFLICT);
@@ -989,6 +1015,94 @@ static void ret_07_a_restored_backup_is_found_again(void **state)
     assert_true(id_eq(found, anna));
     assert_ok(lookup_catch_up(&p, &rehashed, &fault));
     assert_int_equal(rehashed, 0);
+}
+
+/* ---- the security log ---- */
+
+static void note_event(id subject, const struct key *k, const char *what, str note)
+{
+    struct tx *tx = tx_begin(t.db, TX_WRITE, a, &fault);
+    struct trail_event e = {.kind = str_from(what), .address = STR("192.0.2.44"), .browser = STR("Firefox, Linux"), .note = note};
+    assert_ok(trail_add(tx, &p, subject, k, &e));
+    assert_ok(tx_commit(tx));
+    tx_end(&tx);
+}
+
+static enum err log_state(id subject, const struct key *k)
+{
+    struct tx *tx = tx_begin(t.db, TX_READ, a, &fault);
+    enum err e = trail_check(tx, &p, subject, k);
+    tx_end(&tx);
+    return e;
+}
+
+/* Fails if a log that was tampered with passes for whole, or one that aged as it should for broken. */
+static void sec_04_rec_07_a_security_log_shows_what_was_done_to_it(void **state)
+{
+    (void)state;
+    id subject = plain_account();
+    CLEANUP(key_wipe) struct key k;
+    key_of(subject, &k);
+    assert_int_equal(log_state(subject, &k), OK);
+    static const char *const kinds[] = {"signed-in", "password-changed", "read-by-staff", "signed-out"};
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        note_event(subject, &k, kinds[i], STR("MARK-log-note"));
+        clock_.offset += 40 * MOMENT_DAY;
+    }
+    assert_int_equal(log_state(subject, &k), OK);
+    assert_int_equal(copies("MARK-log-note"), 0);
+    struct trail_event *list;
+    size_t n;
+    struct tx *tx = tx_begin(t.db, TX_READ, a, &fault);
+    assert_ok(trail_list(tx, &p, subject, &k, 0, 3, &list, &n));
+    assert_int_equal(n, 3);
+    assert_true(str_is(list[0].kind, "signed-out") && list[0].seq == 4 && str_is(list[0].note, "MARK-log-note"));
+    assert_ok(trail_list(tx, &p, subject, &k, 2, 3, &list, &n));
+    assert_true(n == 1 && str_is(list[0].kind, "signed-in") && str_is(list[0].address, "192.0.2.44"));
+    tx_end(&tx);
+
+    static const char *const tampering[] = {
+        "UPDATE security_event SET kind = 'signed-in' WHERE seq = 2",
+        "UPDATE security_event SET made = made + 1 WHERE seq = 3",
+        "UPDATE security_event SET actor = 'x' WHERE seq = 3",
+        "UPDATE security_event SET note = address WHERE seq = 3",
+        "UPDATE security_event SET chain = (SELECT chain FROM security_event WHERE seq = 1) WHERE seq = 2",
+        "DELETE FROM security_event WHERE seq = 2",
+        "DELETE FROM security_event WHERE seq = 4", /* the newest: nothing follows it */
+        "DELETE FROM security_event WHERE seq = 1", /* the oldest, before its time */
+        "DELETE FROM security_event",
+        "UPDATE security_head SET seq = 3",
+        "DELETE FROM security_head",
+    };
+    run("CREATE TABLE kept AS SELECT * FROM security_event");
+    run("CREATE TABLE kept_head AS SELECT * FROM security_head");
+    for (size_t i = 0; i < COUNT(tampering); i++) {
+        run(tampering[i]);
+        if (log_state(subject, &k) != ERR_CONFLICT)
+            fail_msg("passes for whole: %s", tampering[i]);
+        run("DELETE FROM security_event");
+        run("DELETE FROM security_head");
+        run("INSERT INTO security_event SELECT * FROM kept");
+        run("INSERT INTO security_head SELECT * FROM kept_head");
+        assert_int_equal(log_state(subject, &k), OK);
+    }
+    run("DROP TABLE kept");
+    run("DROP TABLE kept_head");
+
+    /* Rows leave by their term, one after the other, and the rest is whole. */
+    for (int month = 0; month < 13; month++) {
+        struct sweep_report report;
+        clock_.offset += 31 * MOMENT_DAY;
+        assert_ok(retention_sweep(&p, false, false, a, &report, &fault));
+        assert_int_equal(log_state(subject, &k), OK);
+    }
+    assert_int_equal(number("SELECT count(*) FROM security_event"), 0);
+    note_event(subject, &k, "signed-in", STR(""));
+    assert_int_equal(log_state(subject, &k), OK);
+    struct trail_event e = {.kind = STR("signed-in"), .note = str_of(arena_alloc(a, TRAIL_NOTE_MAX + 1), TRAIL_NOTE_MAX + 1)};
+    tx = tx_begin(t.db, TX_WRITE, a, &fault);
+    assert_int_equal(trail_add(tx, &p, subject, &k, &e), ERR_INPUT);
+    tx_end(&tx);
 }
 
 /* ---- taking along ---- */
@@ -1302,6 +1416,7 @@ int main(void)
         T(gen_13_gen_14_countries_ask_for_more),
         T(mya_04_addresses_are_found_by_a_hash_that_is_renewed),
         T(ret_07_a_restored_backup_is_found_again),
+        T(sec_04_rec_07_a_security_log_shows_what_was_done_to_it),
         T(rgt_06_the_zip_is_whole_sealed_and_portable),
         T(gen_25_gen_06_versions_are_published_and_never_change),
         T(the_record_of_processing_names_every_record),

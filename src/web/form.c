@@ -100,7 +100,7 @@ static bool hidden_ok(str s)
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!word && (c == '\0' || strchr("-._/=?&", c) == NULL))
+        if (!word && (c == '\0' || strchr("-._/=?&+", c) == NULL))
             return false;
     }
     return true;

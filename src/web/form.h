@@ -19,7 +19,7 @@ enum field_type {
     FIELD_CHECK,        /* ticked or not: "yes" */
     FIELD_CHOICE,       /* one of those offered */
     FIELD_RADIO,        /* likewise, all in view */
-    FIELD_HIDDEN,       /* carried along: an ID, a token; letters, digits, - . / = ? & */
+    FIELD_HIDDEN,       /* carried along: an ID, a token; letters, digits, - . _ / = ? & + */
     FIELD_FILE,         /* an upload, streamed and sealed */
 };
 

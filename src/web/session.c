@@ -24,7 +24,7 @@ enum err session_find(struct tx *tx, const struct clock *clock, str token, struc
     *out = s;
     if (!read_token(token, &s))
         return OK;
-    struct query *q = SQL(tx, "SELECT secret, made, seen, proved, idle_ends, ends FROM session "
+    struct query *q = SQL(tx, "SELECT secret, made, seen, proved, idle_ends, ends, staff FROM session "
                               "WHERE account = $1 AND id = $2");
     bind_id(q, s.account);
     bind_id(q, s.id);
@@ -34,6 +34,7 @@ enum err session_find(struct tx *tx, const struct clock *clock, str token, struc
         s.seen = row_time(q, 2);
         s.proved = row_time(q, 3);
         s.ends = row_time(q, 5);
+        s.staff = row_flag(q, 6);
         s.there = secret_eq(row_blob(q, 0), secret_hash(tx_arena(tx), str_from(s.secret.text))) &&
                   row_time(q, 4) > now && s.ends > now;
     }
@@ -41,6 +42,11 @@ enum err session_find(struct tx *tx, const struct clock *clock, str token, struc
     if (s.there)
         *out = s;
     return OK;
+}
+
+static moment idle_end(const struct session *s, moment now)
+{
+    return MIN_OF(now + (s->staff ? SESSION_STAFF_IDLE : SESSION_IDLE), s->ends);
 }
 
 struct touching {
@@ -56,7 +62,7 @@ static enum err touch(struct tx *tx, void *arg)
     bind_id(q, t->session->account);
     bind_id(q, t->session->id);
     bind_time(q, t->now);
-    bind_time(q, MIN_OF(t->now + SESSION_IDLE, t->session->ends));
+    bind_time(q, idle_end(t->session, t->now));
     return query_run(q);
 }
 
@@ -87,29 +93,32 @@ static enum err keep_origin(struct tx *tx, const struct privacy *p, const struct
     return query_run(q);
 }
 
-enum err session_begin(struct tx *tx, const struct privacy *p, id account, const struct key *k,
-                       str address, str browser, struct session *out, str *token)
+enum err session_begin(struct tx *tx, const struct privacy *p, const struct session_start *start,
+                       struct session *out, str *token)
 {
     moment now = clock_now(p->clock);
     struct session s = {.there = true,
-                        .account = account,
+                        .account = start->account,
                         .id = id_new(),
                         .made = now,
                         .seen = now,
                         .proved = now,
-                        .ends = now + SESSION_LASTS,
+                        .ends = now + (start->staff ? SESSION_STAFF_LASTS : SESSION_LASTS),
+                        .staff = start->staff,
                         .secret = bearer_new()};
-    struct query *q = SQL(tx, "INSERT INTO session (account, id, secret, made, seen, proved, "
-                              "idle_ends, ends) VALUES ($1, $2, $3, $4, $4, $4, $5, $6)");
-    bind_id(q, account);
+    struct query *q = SQL(tx, "INSERT INTO session (account, id, secret, how, staff, made, seen, "
+                              "proved, idle_ends, ends) VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8)");
+    bind_id(q, s.account);
     bind_id(q, s.id);
     bind_blob(q, secret_hash(tx_arena(tx), str_from(s.secret.text)));
+    bind_text(q, str_from(start->how));
+    bind_flag(q, s.staff);
     bind_time(q, now);
-    bind_time(q, now + SESSION_IDLE);
+    bind_time(q, idle_end(&s, now));
     bind_time(q, s.ends);
     TRY(query_run(q));
-    TRY(keep_origin(tx, p, &s, k, address, browser));
-    *token = str_fmt(tx_arena(tx), "%s%s%s", account.text, s.id.text, s.secret.text);
+    TRY(keep_origin(tx, p, &s, start->key, start->address, start->browser));
+    *token = str_fmt(tx_arena(tx), "%s%s%s", s.account.text, s.id.text, s.secret.text);
     *out = s;
     return OK;
 }
@@ -167,7 +176,7 @@ static enum err open_column(struct query *q, int column, struct tx *tx, const st
 enum err session_list(struct tx *tx, const struct privacy *p, id account, const struct key *k,
                       struct session_entry **out, size_t *n)
 {
-    struct query *q = SQL(tx, "SELECT s.id, s.made, s.seen, o.address, o.browser FROM session s "
+    struct query *q = SQL(tx, "SELECT s.id, s.made, s.seen, s.how, o.address, o.browser FROM session s "
                               "LEFT JOIN session_origin o ON o.account = s.account AND o.id = s.id "
                               "WHERE s.account = $1 AND s.idle_ends > $2 AND s.ends > $2 "
                               "ORDER BY s.seen DESC, s.id LIMIT $3");
@@ -181,8 +190,9 @@ enum err session_list(struct tx *tx, const struct privacy *p, id account, const 
         e->id = row_id(q, 0);
         e->made = row_time(q, 1);
         e->seen = row_time(q, 2);
-        TRY(open_column(q, 3, tx, k, "address", e->id, &e->address));
-        TRY(open_column(q, 4, tx, k, "browser", e->id, &e->browser));
+        e->how = row_text(q, 3);
+        TRY(open_column(q, 4, tx, k, "address", e->id, &e->address));
+        TRY(open_column(q, 5, tx, k, "browser", e->id, &e->browser));
     }
     return query_end(q);
 }

@@ -12,6 +12,10 @@
 #define SESSION_LASTS  (14 * MOMENT_DAY)
 #define SESSION_RECENT (10 * MOMENT_MINUTE) /* how long a proof counts as recent */
 
+/* Of people who work here, who may see others' data (SEC-07). */
+#define SESSION_STAFF_IDLE  (30 * MOMENT_MINUTE)
+#define SESSION_STAFF_LASTS (10 * MOMENT_HOUR)
+
 enum { SESSION_TOKEN_LENGTH = 2 * ID_LENGTH + SECRET_LENGTH };
 
 struct session {
@@ -19,6 +23,7 @@ struct session {
     id account;
     id id;
     moment made, seen, proved, ends;
+    bool staff; /* one of the shorter ones; opens the desk */
     struct bearer secret; /* as the cookie has it: forms are signed with it */
 };
 
@@ -33,9 +38,15 @@ CHECKED enum err session_touch(struct db *db, const struct clock *clock, const s
  * Begins one; *token is the cookie's value. Where it comes from (address, browser) is kept sealed so
  * that its owner can tell it from a stranger's, unless they object to that (RGT-07).
  */
-CHECKED enum err session_begin(struct tx *tx, const struct privacy *p, id account,
-                               const struct key *k, str address, str browser, struct session *out,
-                               str *token);
+struct session_start {
+    id account;
+    const struct key *key;
+    str address, browser;
+    const char *how; /* by what it was proved who it is: "password", "password+totp", "passkey" … */
+    bool staff;
+};
+CHECKED enum err session_begin(struct tx *tx, const struct privacy *p, const struct session_start *s,
+                               struct session *out, str *token);
 CHECKED enum err session_end(struct tx *tx, id account, id session);
 /* All but `keep`, which may be none. */
 CHECKED enum err session_end_others(struct tx *tx, id account, id keep);
@@ -46,6 +57,7 @@ bool session_is_recent(const struct session *s, const struct clock *clock);
 struct session_entry {
     id id;
     moment made, seen;
+    str how;
     str address, browser; /* opened; empty where they are not kept */
 };
 CHECKED enum err session_list(struct tx *tx, const struct privacy *p, id account,

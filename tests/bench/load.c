@@ -84,8 +84,8 @@ static enum err add_person(struct tx *tx, const struct filling *l, size_t i)
     TRY(add_account(tx, l, i, &k));
     TRY(consent_record(tx, l->p, l->ids[i], inventory_purpose(l->p->inventory, STR("product-news")),
                        true, "en", CONSENT_WAY_SIGN_UP));
-    TRY(session_begin(tx, l->p, l->ids[i], &k, STR("192.0.2.17"), STR("Firefox, Linux"), &session,
-                      &token));
+    struct session_start start = {l->ids[i], &k, STR("192.0.2.17"), STR("Firefox, Linux"), "password", false};
+    TRY(session_begin(tx, l->p, &start, &session, &token));
     if (l->first + i < TOKENS)
         fprintf(l->tokens, "%.*s\n", STR_FMT(token));
     return OK;

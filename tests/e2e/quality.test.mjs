@@ -5,18 +5,17 @@
 // With SHOTS=DIR, a picture of each is left there.
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { after, before, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { FileSystemConfigLoader, HtmlValidate } from "html-validate";
+import { askAxe } from "./axe.mjs";
 import { openBrowser } from "./browser.mjs";
 import { Person } from "./person.mjs";
 import { makePeople, places } from "./places.mjs";
 import { startPortal, until } from "./portal.mjs";
 import { LANGUAGES, words } from "./words.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SHOTS = process.env.SHOTS;
 
@@ -92,19 +91,6 @@ async function askFrame(page, language) {
 async function askHtml(response, name) {
     const report = await validator.validateString(await response.text(), join(HERE, `${name}.html`));
     return report.results.flatMap((r) => r.messages).map((m) => `HTML ${m.line}:${m.column} ${m.ruleId}: ${m.message}`);
-}
-
-// All rules that axe has not withdrawn, save one: contrast of 7:1 (level AAA) leaves no second tone.
-const RULES = { "target-size": { enabled: true }, "identical-links-same-purpose": { enabled: true } };
-
-// Through the debugger, which the page's policy does not bind; the policy stays on for the page itself.
-async function askAxe(page, look) {
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: `window.axe === undefined && (() => {${AXE}})()` });
-    await session.detach();
-    const { violations, passes } = await page.evaluate((rules) => window.axe.run(document, { rules, resultTypes: ["violations"] }), RULES);
-    const found = violations.flatMap((v) => v.nodes.map((n) => `axe (${look}) ${v.id}: ${v.help}: ${n.target.join(" ")}: ${n.failureSummary}`));
-    return [...unless(passes.length > 10, "axe did not run"), ...found];
 }
 
 async function askSkipLink(page) {

@@ -31,6 +31,14 @@ CHECKED enum err account_make(struct portal *p, str address, str hash, const cha
                               struct fault *f);
 
 /*
+ * Signs somebody in who has proved who they are: a session of its own (the one before in this
+ * browser ends), its cookie, the security log, and the answer: on to `next`, where that is a path of ours.
+ * `how` says by what: "password", "password+totp", "passkey" …
+ */
+CHECKED enum err account_enter(struct request *req, struct tx *tx, account_id which, const char *how,
+                               str next);
+
+/*
  * Closes an account at once (sign-in, mail, sessions) and orders its erasure: now, or when the window
  * for reopening has passed. Sends the last mail. *receipt is the number to ask for later.
  * ERR_CONFLICT: it is closed already.

@@ -53,6 +53,7 @@ static const struct job_kind jobs[] = {
     {JOB_MAIL, run_mail, {0, 3 * MOMENT_DAY}},
     {JOB_ERASE, run_erase, {1, 0}},
     {JOB_TAKEOUT, run_takeout, {0, MOMENT_DAY}},
+    {JOB_INTAKE, run_intake, {0, MOMENT_DAY}},
 };
 
 static const struct named_check checks[] = {

@@ -46,6 +46,14 @@ CHECKED enum err account_register(struct tx *tx, struct portal *p, const struct 
 /* Confirms an address; the password is the one that this registration chose. */
 CHECKED enum err account_confirm(struct tx *tx, struct portal *p, str token);
 
+/*
+ * What the pages call: takes in what was asked for, the same way for every address, and leaves the
+ * rest to a job. `password_hash` is empty and `news` false where a password is to be recovered.
+ */
+enum intake { INTAKE_SIGN_UP, INTAKE_RECOVER };
+CHECKED enum err intake_add(struct tx *tx, struct portal *p, enum intake what,
+                            const struct registration *r);
+
 /* ---- signing in ---- */
 
 enum sign_in { SIGN_IN_WRONG, SIGN_IN_OK, SIGN_IN_UNCONFIRMED, SIGN_IN_CLOSED };
@@ -110,9 +118,11 @@ CHECKED enum err account_mail(struct tx *tx, struct portal *p, const struct acco
 
 #define JOB_ERASE   "account.erase"
 #define JOB_TAKEOUT "account.takeout"
+#define JOB_INTAKE  "account.intake"
 
 enum err run_erase(struct job_run *r);
 enum err run_takeout(struct job_run *r);
 enum err run_mail(struct job_run *r);
+enum err run_intake(struct job_run *r);
 
 #endif

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/codec.h"
+#include "features/account/gate.h"
+#include "features/captcha/captcha.h"
 
 /* ---- forms ---- */
 
@@ -12,6 +14,7 @@ static const struct form_field sign_up_fields[] = {
     {"password", FIELD_NEW_PASSWORD, .required = true, .label = MSG("field.password"),
      .hint = MSG("field.new-password-hint"), .autocomplete = "new-password"},
     {"news", FIELD_CHECK, .label = MSG("consent.product-news.1")},
+    CAPTCHA_FIELDS,
 };
 static const struct form sign_up_form = {"sign_up", sign_up_fields, COUNT(sign_up_fields)};
 
@@ -25,11 +28,13 @@ static const struct form_field sign_in_fields[] = {
     {"password", FIELD_PASSWORD, .required = true, .label = MSG("field.password"),
      .autocomplete = "current-password"},
     {"next", FIELD_HIDDEN},
+    CAPTCHA_FIELDS,
 };
 static const struct form sign_in_form = {"sign_in", sign_in_fields, COUNT(sign_in_fields)};
 
 static const struct form_field recover_fields[] = {
     {"email", FIELD_EMAIL, .required = true, .label = MSG("field.email"), .autocomplete = "username"},
+    CAPTCHA_FIELDS,
 };
 static const struct form recover_form = {"recover", recover_fields, COUNT(recover_fields)};
 
@@ -60,6 +65,7 @@ static enum err show_sign_up(struct request *req)
 {
     if (req->session.there)
         return request_see(req, 200, STR("/account"));
+    TRY(gate_show(req, GATE_SIGN_UP, form_value(request_form(req, "sign_up"), "email")));
     return request_page(req, "account/sign-up");
 }
 
@@ -67,6 +73,7 @@ static enum err sign_up(struct request *req)
 {
     struct portal *p = PORTAL(req);
     struct registration r = {.news = form_ticked(&req->form, "news"), .locale = &req->locale};
+    struct gate gate;
     struct secret password = form_secret(&req->form, "password");
     TRY(email_parse(req->arena, form_value(&req->form, "email"), &r.email));
     const char *weak = password_weakness(req->arena, password, r.email.shown);
@@ -74,9 +81,11 @@ static enum err sign_up(struct request *req)
         form_fail(&req->form, "password", weak);
         return request_again(req, 422);
     }
+    TRY(gate_enter(req, GATE_SIGN_UP, r.email.shown, &gate));
+    TRY(gate_count(req, &gate));
     /* The hash is made for every address, known or not: it is what takes time. */
     TRY(password_hash(p->passwords, password, req->arena, &r.password_hash, req->fault));
-    TRY(account_register(request_write(req), p, &r));
+    TRY(intake_add(request_write(req), p, INTAKE_SIGN_UP, &r));
     json_put_str(req->view, "username", r.email.shown);
     return request_see(req, 201, STR("/sign-up/sent"));
 }
@@ -118,21 +127,8 @@ static enum err show_sign_in(struct request *req)
     if (req->session.there)
         return request_see(req, 200, request_is_local(next) ? next : STR("/account"));
     form_put(request_form(req, "sign_in"), "next", request_is_local(next) ? next : (str){NULL, 0});
+    TRY(gate_show(req, GATE_SIGN_IN, form_value(request_form(req, "sign_in"), "email")));
     return request_page(req, "account/sign-in");
-}
-
-static enum err begin_session(struct request *req, struct tx *tx, account_id which)
-{
-    CLEANUP(key_wipe) struct key k;
-    struct session s;
-    str token;
-    const struct privacy *p = request_privacy(req);
-    TRY(vault_subject_key(p->vault, which.id, &k, req->arena, req->fault));
-    if (req->session.there) /* a new one at every sign-in */
-        TRY(session_end(tx, req->session.account, req->session.id));
-    TRY(session_begin(tx, p, which.id, &k, req->peer, request_browser(req), &s, &token));
-    request_sign_in(req, token);
-    return OK;
 }
 
 static enum err sign_in(struct request *req)
@@ -146,11 +142,14 @@ static enum err sign_in(struct request *req)
     struct secret password = form_secret(&req->form, "password");
     enum sign_in result;
     account_id which;
+    struct gate gate;
     bool dated;
     str hash;
+    TRY(gate_enter(req, GATE_SIGN_IN, form_value(&req->form, "email"), &gate));
     TRY(account_sign_in(p, form_value(&req->form, "email"), password, req->arena, req->fault, &result,
                         &which, &dated));
     if (result != SIGN_IN_OK) {
+        TRY(gate_count(req, &gate));
         form_fail(&req->form, "password", messages[result]);
         return request_again(req, result == SIGN_IN_WRONG ? 401 : 403);
     }
@@ -159,9 +158,8 @@ static enum err sign_in(struct request *req)
     struct tx *tx = request_write(req);
     if (dated)
         TRY(account_set_password(tx, p, which, hash, (id){{0}}, false));
-    TRY(begin_session(req, tx, which));
-    str next = form_value(&req->form, "next");
-    return request_see(req, 200, request_is_local(next) ? next : STR("/account"));
+    TRY(gate_remember(req, &gate));
+    return account_enter(req, tx, which, "password", form_value(&req->form, "next"));
 }
 
 static enum err sign_out(struct request *req)
@@ -177,12 +175,18 @@ static enum err sign_out(struct request *req)
 
 static enum err show_recover(struct request *req)
 {
+    TRY(gate_show(req, GATE_RECOVER, form_value(request_form(req, "recover"), "email")));
     return request_page(req, "account/recover");
 }
 
 static enum err recover(struct request *req)
 {
-    TRY(account_send_recovery(request_write(req), PORTAL(req), form_value(&req->form, "email")));
+    struct registration r = {.locale = &req->locale};
+    struct gate gate;
+    TRY(email_parse(req->arena, form_value(&req->form, "email"), &r.email));
+    TRY(gate_enter(req, GATE_RECOVER, r.email.shown, &gate));
+    TRY(gate_count(req, &gate));
+    TRY(intake_add(request_write(req), PORTAL(req), INTAKE_RECOVER, &r));
     return request_see(req, 202, STR("/recover/sent"));
 }
 

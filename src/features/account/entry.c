@@ -1,0 +1,29 @@
+/* Being let in: what every way of signing in ends with. */
+#include "features/account/model.h"
+
+#include "privacy/trail.h"
+
+enum err account_enter(struct request *req, struct tx *tx, account_id which, const char *how, str next)
+{
+    CLEANUP(key_wipe) struct key k;
+    struct session s;
+    str token;
+    const struct privacy *p = request_privacy(req);
+    struct session_start start = {.account = which.id,
+                                  .key = &k,
+                                  .address = req->peer,
+                                  .browser = request_browser(req),
+                                  .how = how};
+    struct trail_event event = {
+        .kind = STR("signed-in"), .address = start.address, .browser = start.browser, .note = str_from(how)};
+    TRY(vault_subject_key(p->vault, which.id, &k, req->arena, req->fault));
+    if (req->session.there) { /* a new one at every sign-in; it may have ended meanwhile */
+        enum err e = session_end(tx, req->session.account, req->session.id);
+        if (e != OK && e != ERR_NOT_FOUND)
+            return e;
+    }
+    TRY(session_begin(tx, p, &start, &s, &token));
+    TRY(trail_add(tx, p, which.id, &k, &event));
+    request_sign_in(req, token);
+    return request_see(req, 200, request_is_local(next) ? next : STR("/account"));
+}

@@ -1,0 +1,36 @@
+/*
+ * Inside account: who may try (spec MYA-14, SEC-06). Wrong passwords are counted for the address that
+ * was typed, for the visitor's range and for the whole installation (web/quota.h). Where a bucket is
+ * empty, the next try needs a captcha; nobody is ever locked out:
+ *
+ * - a browser that has signed in to this account before ("known device") goes through, with a bucket of
+ *   its own;
+ * - a captcha goes through, and costs whoever tries in bulk.
+ *
+ * What is typed decides, not whether there is such an account: nothing here tells one from the other.
+ */
+#ifndef FEATURES_ACCOUNT_GATE_H
+#define FEATURES_ACCOUNT_GATE_H
+
+#include "features/account/model.h"
+
+enum gate_kind { GATE_SIGN_IN, GATE_SIGN_UP, GATE_RECOVER };
+
+struct gate {
+    enum gate_kind kind;
+    str same;    /* the address that was typed, as all its spellings are one */
+    str device;  /* names this browser's bucket; empty where it is not known */
+    bool asks;   /* a captcha is needed */
+    bool passed; /* and was passed */
+};
+
+/* ERR_INPUT, with the form telling what is wrong: a captcha is needed, or was wrong. */
+CHECKED enum err gate_enter(struct request *req, enum gate_kind kind, str address, struct gate *out);
+/* It was tried: a wrong password; each sign-up; each mail that is asked for. */
+CHECKED enum err gate_count(struct request *req, const struct gate *g);
+/* Signed in: this browser is known from now on. */
+CHECKED enum err gate_remember(struct request *req, const struct gate *g);
+/* Puts the captcha onto the form's page where the next try will need it. */
+CHECKED enum err gate_show(struct request *req, enum gate_kind kind, str address);
+
+#endif

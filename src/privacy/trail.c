@@ -1,0 +1,225 @@
+#include "privacy/trail.h"
+
+#include <sodium.h>
+
+#include "privacy/retention.h"
+#include "privacy/rights.h"
+
+enum { HASH_BYTES = 32, MAX_LISTED = 1000 };
+
+/* The rows' term in records.yaml, less the margin that the sweeper has. */
+#define EARLIEST_END (365 * MOMENT_DAY - 2 * RETENTION_MARGIN)
+
+struct row {
+    id id;
+    int64_t seq;
+    str kind, actor;
+    moment made, earlier; /* of the row before; 0 for the first */
+    str address, browser, note, chain; /* sealed */
+};
+
+#define ROW_COLUMNS "id, seq, kind, actor, made, earlier, address, browser, note, chain "
+
+static struct row read_row(struct query *q)
+{
+    return (struct row){row_id(q, 0),   row_int(q, 1),  row_text(q, 2), row_text(q, 3), row_time(q, 4),
+                        row_time(q, 5), row_blob(q, 6), row_blob(q, 7), row_blob(q, 8), row_blob(q, 9)};
+}
+
+static void hash_part(crypto_generichash_state *s, str part)
+{
+    uint64_t n = part.n; /* lengths go in, so that two ways of cutting are two hashes */
+    crypto_generichash_update(s, (const unsigned char *)&n, sizeof n);
+    crypto_generichash_update(s, (const unsigned char *)(part.p ? part.p : ""), part.n);
+}
+
+static str chain_of(struct arena *a, id subject, const struct key *k, const struct row *r, str before)
+{
+    static const char label[] = "troth security log";
+    unsigned char *h = arena_alloc(a, HASH_BYTES);
+    CLEANUP(key_wipe) struct key own;
+    crypto_generichash(own.bytes, sizeof own.bytes, (const unsigned char *)label, sizeof label,
+                       k->bytes, sizeof k->bytes);
+    int64_t numbers[] = {r->seq, r->made, r->earlier};
+    crypto_generichash_state s;
+    crypto_generichash_init(&s, own.bytes, sizeof own.bytes, HASH_BYTES);
+    hash_part(&s, before);
+    hash_part(&s, str_from(subject.text));
+    hash_part(&s, str_from(r->id.text));
+    hash_part(&s, str_of((const char *)numbers, sizeof numbers));
+    hash_part(&s, r->kind);
+    hash_part(&s, r->actor);
+    hash_part(&s, r->address);
+    hash_part(&s, r->browser);
+    hash_part(&s, r->note);
+    crypto_generichash_final(&s, h, HASH_BYTES);
+    return str_of(h, HASH_BYTES);
+}
+
+/* ---- adding ---- */
+
+struct head {
+    int64_t seq;
+    moment made;
+    str chain;
+};
+
+static enum err read_head(struct tx *tx, id subject, struct head *out, bool *found)
+{
+    struct query *q = SQL(tx, "SELECT seq, made, chain FROM security_head WHERE subject = $1 AND part = 'log'");
+    bind_id(q, subject);
+    *found = query_row(q);
+    if (*found)
+        *out = (struct head){row_int(q, 0), row_time(q, 1), row_blob(q, 2)};
+    return query_end(q);
+}
+
+static enum err write_head(struct tx *tx, id subject, const struct row *r)
+{
+    struct query *q = SQL(tx, "INSERT INTO security_head (subject, part, seq, made, chain) "
+                              "VALUES ($1, 'log', $2, $3, $4) ON CONFLICT (subject, part) DO UPDATE "
+                              "SET seq = excluded.seq, made = excluded.made, chain = excluded.chain");
+    bind_id(q, subject);
+    bind_int(q, r->seq);
+    bind_time(q, r->made);
+    bind_blob(q, r->chain);
+    return query_run(q);
+}
+
+static void bind_optional(struct query *q, str sealed)
+{
+    if (sealed.n > 0)
+        bind_blob(q, sealed);
+    else
+        bind_null(q);
+}
+
+static enum err insert_row(struct tx *tx, id subject, const struct row *r)
+{
+    struct query *q = SQL(tx, "INSERT INTO security_event (subject, " ROW_COLUMNS
+                              ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
+    bind_id(q, subject);
+    bind_id(q, r->id);
+    bind_int(q, r->seq);
+    bind_text(q, r->kind);
+    if (r->actor.n > 0)
+        bind_text(q, r->actor);
+    else
+        bind_null(q);
+    bind_time(q, r->made);
+    if (r->earlier)
+        bind_time(q, r->earlier);
+    else
+        bind_null(q);
+    bind_optional(q, r->address);
+    bind_optional(q, r->browser);
+    bind_optional(q, r->note);
+    bind_blob(q, r->chain);
+    return query_run(q);
+}
+
+static str seal(struct arena *a, const struct key *k, const char *column, id row, str plain)
+{
+    if (plain.n == 0)
+        return (str){NULL, 0};
+    return privacy_seal(a, k, "security_event", column, row, plain);
+}
+
+enum err trail_add(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
+                   const struct trail_event *e)
+{
+    struct arena *a = tx_arena(tx);
+    struct head head = {0};
+    bool found;
+    enum may may;
+    if (e->note.n > TRAIL_NOTE_MAX)
+        return ERR_INPUT;
+    TRY(privacy_may(tx, p, subject, (str){NULL, 0}, "protect-accounts", &may));
+    TRY(read_head(tx, subject, &head, &found));
+    struct row r = {.id = id_new(),
+                    .seq = head.seq + 1,
+                    .kind = e->kind,
+                    .actor = str_dup(a, str_from(e->actor.text)),
+                    .made = clock_now(p->clock),
+                    .earlier = head.made};
+    if (may == MAY) {
+        r.address = seal(a, k, "address", r.id, e->address);
+        r.browser = seal(a, k, "browser", r.id, e->browser);
+    }
+    r.note = seal(a, k, "note", r.id, e->note);
+    r.chain = chain_of(a, subject, k, &r, head.chain);
+    TRY(write_head(tx, subject, &r));
+    return insert_row(tx, subject, &r);
+}
+
+/* ---- reading ---- */
+
+static enum err open_part(struct tx *tx, const struct key *k, const char *column, id row,
+                          str sealed, str *out)
+{
+    *out = (str){NULL, 0};
+    if (sealed.n == 0)
+        return OK;
+    return privacy_unseal(tx_arena(tx), k, "security_event", column, row, sealed, out,
+                          tx_fault(tx));
+}
+
+enum err trail_list(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
+                    int64_t before, int limit, struct trail_event **out, size_t *n)
+{
+    int most = MIN_OF(limit, (int)MAX_LISTED);
+    struct trail_event *list = ARENA_ARRAY(tx_arena(tx), struct trail_event, (size_t)most);
+    struct query *q = SQL(tx, "SELECT " ROW_COLUMNS "FROM security_event WHERE subject = $1 "
+                              "AND (seq < $2 OR $2 = 0) ORDER BY seq DESC LIMIT $3");
+    (void)p;
+    bind_id(q, subject);
+    bind_int(q, before);
+    bind_int(q, most);
+    *n = 0;
+    while (query_row(q)) {
+        struct row r = read_row(q);
+        struct trail_event *e = &list[(*n)++];
+        *e = (struct trail_event){.seq = r.seq, .kind = r.kind, .made = r.made};
+        if (r.actor.n > 0)
+            TRY(id_parse(r.actor, &e->actor));
+        TRY(open_part(tx, k, "address", r.id, r.address, &e->address));
+        TRY(open_part(tx, k, "browser", r.id, r.browser, &e->browser));
+        TRY(open_part(tx, k, "note", r.id, r.note, &e->note));
+    }
+    *out = list;
+    return query_end(q);
+}
+
+/* Rows leave from the oldest on, when their term ends: the one before the oldest that is there must
+ * be that old. */
+static bool left_in_time(const struct privacy *p, moment earlier)
+{
+    return earlier == 0 || clock_now(p->clock) - earlier >= EARLIEST_END;
+}
+
+enum err trail_check(struct tx *tx, const struct privacy *p, id subject, const struct key *k)
+{
+    struct head head = {0};
+    struct row last = {0};
+    bool found, whole = true, first = true;
+    TRY(read_head(tx, subject, &head, &found));
+    struct query *q = SQL(tx, "SELECT " ROW_COLUMNS "FROM security_event WHERE subject = $1 ORDER BY seq");
+    bind_id(q, subject);
+    while (query_row(q)) {
+        struct row r = read_row(q);
+        if (first) /* its predecessor is gone: its own hash is where the chain begins */
+            whole &= left_in_time(p, r.earlier) && (r.seq == 1) == (r.earlier == 0);
+        else
+            whole &= r.seq == last.seq + 1 && r.earlier == last.made;
+        if (!first || r.seq == 1)
+            whole &= secret_eq(r.chain, chain_of(tx_arena(tx), subject, k, &r, last.chain));
+        last = r;
+        first = false;
+    }
+    TRY(query_end(q));
+    if (first) /* all have left, or there were none */
+        whole &= left_in_time(p, head.made);
+    else
+        whole &= found && head.seq == last.seq && head.made == last.made && secret_eq(head.chain, last.chain);
+    return whole ? OK : ERR_CONFLICT;
+}
