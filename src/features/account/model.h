@@ -54,8 +54,6 @@ enum sign_in { SIGN_IN_WRONG, SIGN_IN_OK, SIGN_IN_UNCONFIRMED, SIGN_IN_CLOSED };
 CHECKED enum err account_sign_in(struct portal *p, struct tx *tx, str address,
                                  struct secret password, enum sign_in *result, account_id *out,
                                  bool *dated);
-CHECKED enum err account_check_password(struct portal *p, struct tx *tx, account_id which,
-                                        struct secret password, bool *right);
 
 /* ---- changes ---- */
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/codec.h"
+#include "features/factors/factors.h"
 
 /* ---- forms ---- */
 
@@ -118,6 +119,8 @@ static enum err show_sign_in(struct request *req)
     if (req->session.there)
         return request_see(req, 200, request_is_local(next) ? next : STR("/account"));
     form_put(request_form(req, "sign_in"), "next", request_is_local(next) ? next : (str){NULL, 0});
+    form_put(request_form(req, "passkey"), "next", request_is_local(next) ? next : (str){NULL, 0});
+    factors_put_enter(req);
     return request_page(req, "account/sign-in");
 }
 
@@ -145,7 +148,11 @@ static enum err sign_in(struct request *req)
     struct tx *tx = request_write(req);
     if (dated)
         TRY(account_set_password(tx, p, which, hash, (id){{0}}, false));
-    return account_enter(req, tx, which, "password", form_value(&req->form, "next"));
+    str next = form_value(&req->form, "next");
+    bool second;
+    TRY(factors_needed(req, tx, which, &second));
+    return second ? factors_begin(req, tx, which, "password", next)
+                  : account_enter(req, tx, which, "password", next);
 }
 
 static enum err sign_out(struct request *req)
@@ -207,12 +214,13 @@ static enum err renew(struct request *req)
     return request_see(req, 200, STR("/sign-in?done=password-changed"));
 }
 
-/* ---- proving the password again ---- */
+/* ---- proving it again: here by the password; by the rest, see factors ---- */
 
 static enum err show_confirm(struct request *req)
 {
     str next = request_query(req, "next", 500);
     form_put(request_form(req, "confirm"), "next", request_is_local(next) ? next : STR("/account"));
+    TRY(factors_put_confirm(req));
     return request_page(req, "account/confirm");
 }
 
@@ -236,7 +244,8 @@ const struct route enter_routes[] = {
     {METHOD_GET, "/sign-up/sent", show_sent, GUARD_PUBLIC, RATE_PAGE},
     {METHOD_GET, "/verify-email", show_verify, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&verify_form)},
     {METHOD_POST, "/verify-email", verify, GUARD_PUBLIC, RATE_FORM, &verify_form, .again = "/verify-email"},
-    {METHOD_GET, "/sign-in", show_sign_in, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&sign_in_form)},
+    {METHOD_GET, "/sign-in", show_sign_in, GUARD_PUBLIC, RATE_PAGE,
+     .shows = SHOWS(&sign_in_form, &factors_passkey_form)},
     {METHOD_POST, "/sign-in", sign_in, GUARD_PUBLIC, RATE_SIGN_IN, &sign_in_form, .again = "/sign-in"},
     {METHOD_POST, "/sign-out", sign_out, GUARD_SIGNED_IN, RATE_FORM, &form_button},
     {METHOD_GET, "/recover", show_recover, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&recover_form)},
@@ -244,7 +253,8 @@ const struct route enter_routes[] = {
     {METHOD_GET, "/recover/sent", show_recover_sent, GUARD_PUBLIC, RATE_PAGE},
     {METHOD_GET, "/recover/new", show_renew, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&renew_form)},
     {METHOD_POST, "/recover/new", renew, GUARD_PUBLIC, RATE_SIGN_IN, &renew_form, .again = "/recover/new"},
-    {METHOD_GET, "/account/confirm", show_confirm, GUARD_SIGNED_IN, RATE_PAGE, .shows = SHOWS(&confirm_form)},
+    {METHOD_GET, "/account/confirm", show_confirm, GUARD_SIGNED_IN, RATE_PAGE,
+     .shows = SHOWS(&confirm_form, &factors_totp_form, &factors_text_form, &factors_recovery_form, &factors_passkey_form)},
     {METHOD_POST, "/account/confirm", confirm, GUARD_SIGNED_IN, RATE_SIGN_IN, &confirm_form, .again = "/account/confirm"},
     {0},
 };
