@@ -79,7 +79,12 @@ static bool is_word(str s, size_t max, const char *also)
 
 static bool is_loopback(str host)
 {
-    return str_is(host, "localhost") || str_is(host, "[::1]") || str_starts(host, STR("127."));
+    if (str_is(host, "localhost") || str_is(host, "[::1]"))
+        return true;
+    for (size_t i = 0; i < host.n; i++) /* "127.0.0.1.example.com" is somebody's */
+        if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9'))
+            return false;
+    return str_starts(host, STR("127."));
 }
 
 static bool sender_ok(struct arena *a, str from)
