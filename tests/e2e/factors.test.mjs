@@ -267,6 +267,40 @@ for (const language of LANGUAGES) {
             await me.context.close();
         });
 
+        test("a passkey's answer counts once, and in the browser that was asked only", async () => {
+            const me = await come("once", language), other = await come("other", language);
+            await authenticator(me);
+            await me.join();
+            await me.go("/account/security/passkeys");
+            await me.press("passkeys.add");
+            await me.signOut();
+            await me.go("/sign-in");
+            // The answer is taken on its way.
+            const answer = await new Promise((done) => {
+                me.page.route("**/sign-in/passkey", async (route) => {
+                    const body = new URLSearchParams(route.request().postData());
+                    await route.abort();
+                    done(body);
+                });
+                me.button("passkey.use").click();
+            });
+            const post = (person, body) => person.context.request.post(`${portal.url}/sign-in/passkey`, {
+                data: body.toString(), headers: { "Content-Type": "application/x-www-form-urlencoded" }, maxRedirects: 0 });
+            await other.go("/sign-in");
+            const stolen = new URLSearchParams(answer);
+            stolen.set("csrf", await other.page.locator("main [name=csrf]").first().inputValue());
+            const refused = await post(other, stolen);
+            assert.equal(refused.status(), 403);
+            assert.ok((await refused.text()).includes(me.say.text("passkey.wrong")), "for the challenge, not for the form's token");
+            assert.deepEqual((await other.context.cookies()).filter((c) => c.name === "session"), []);
+            assert.equal((await post(me, answer)).status(), 303);
+            await me.go("/account");
+            await me.sees("overview.title");
+            await me.signOut();
+            assert.equal((await post(me, answer)).status(), 403);
+            await Promise.all([me, other].map((p) => p.context.close()));
+        });
+
         test("MYA-11 without JavaScript: an app and recovery codes do all; passkeys say what they need", async () => {
             const me = await come("plain2", language, { javaScriptEnabled: false });
             await me.join();
