@@ -214,6 +214,20 @@ class Devices(portal.Case):
         b.post("/sign-out", page="/account")
         self.assertTrue(b.sign_in("anna@example.com").location.startswith("/sign-in/second"))
 
+    def test_a_cookie_that_was_made_up_is_none(self):
+        """Fails if the account's and the device's ID, which are no secrets, are enough."""
+        p = self.portal
+        secret = set_up_app(p.account("anna@example.com"))
+        b = half_in(p, "anna@example.com")
+        second(b, "totp", code_of(secret), remember="yes")
+        b.post("/sign-out", page="/account")
+        real = b.cookies["device"]
+        for forged in (real[:52] + "0" * 52, real[:51] + real[52:], real[:-1], "0" * 104):
+            b.cookies["device"] = forged
+            self.assertTrue(b.sign_in("anna@example.com").location.startswith("/sign-in/second"), forged)
+        b.cookies["device"] = real
+        self.assertEqual(b.sign_in("anna@example.com").location, "/account")
+
     def test_mya_15_a_new_password_by_mail_forgets_all_devices(self):
         p = self.portal
         secret = set_up_app(p.account("anna@example.com"))
