@@ -6,6 +6,7 @@
 
 #include "base/email.h"
 #include "base/file.h"
+#include "work/sms.h"
 
 enum { MAX_FILE = 256 * 1024, NAME_BYTES = 64 };
 
@@ -69,6 +70,28 @@ static const char *wrong_address(struct arena *a, str v)
     return email_parse(a, v, &e) == OK ? NULL : "not a mail address";
 }
 
+static const char *wrong_prefixes(struct arena *a, str v)
+{
+    (void)a;
+    str one, rest = v;
+    while (rest.n > 0) {
+        if (!str_cut(rest, ' ', &one, &rest)) {
+            one = rest;
+            rest = (str){NULL, 0};
+        }
+        bool fine = one.n >= 2 && one.n <= 8 && one.p[0] == '+' && one.p[1] != '0';
+        for (size_t i = 1; i < one.n; i++)
+            fine &= one.p[i] >= '0' && one.p[i] <= '9';
+        if (!fine)
+            return "prefixes as numbers begin with, one blank between them: +46 +47";
+    }
+    return v.n ? NULL : "at least one prefix";
+}
+
+/* The European Economic Area, Switzerland and the United Kingdom. */
+#define PREFIXES "+30 +31 +32 +33 +34 +351 +352 +353 +354 +356 +357 +358 +359 +36 +370 +371 +372 " \
+                 "+385 +386 +39 +40 +41 +420 +421 +423 +43 +44 +45 +46 +47 +48 +49"
+
 const struct config_key config_keys[] = {
     {"data", KEY_TEXT, AT(data), "/var/lib/troth", .about = "The data directory; made if it is not there."},
     {"listen", KEY_TEXT, AT(listen), "127.0.0.1:8080", .wrong = wrong_listen, .about = "HOST:PORT or unix:PATH. Behind nginx: loopback or a socket."},
@@ -82,6 +105,9 @@ const struct config_key config_keys[] = {
     {"mail", KEY_TEXT, AT(mail), "smtp://127.0.0.1:25", .wrong = wrong_mail, .about = "smtp://[USER:PASSWORD@]HOST[:PORT], smtps://…, or file:DIR (one .eml each)."},
     {"mail_from", KEY_TEXT, AT(mail_from), NULL, .wrong = wrong_address, .about = "The sender's address; otherwise no-reply@ the public URL's host."},
     {"mail_ca_file", KEY_TEXT, AT(mail_ca_file), "", .about = "Certificates to believe a mail server by; otherwise the system's."},
+    {"sms", KEY_TEXT, AT(sms), "", .wrong = sms_wrong_target, .about = "Who sends codes by text message (Twilio's HTTP API): https://SID:TOKEN@HOST?from=+46…, or file:DIR (one .json each). Without it, no such codes are offered."},
+    {"sms_prefixes", KEY_TEXT, AT(sms_prefixes), PREFIXES, .wrong = wrong_prefixes, .about = "Where text messages may go: the beginnings of numbers, one blank between them."},
+    {"sms_per_day", KEY_INT, AT(sms_per_day), "2000", .least = 1, .most = 10000000, .about = "Text messages a day at most, from the whole portal: fraud by expensive numbers ends there."},
     {"organisation_file", KEY_TEXT, AT(organisation_file), "", .about = "Who runs the portal (organisation.yaml); otherwise the demo's."},
     {"overlay", KEY_TEXT, AT(overlay), "", .about = "A folder of your own that lies over ours: ROOM/views/NAME.html, ROOM/locale/CODE.mo."},
     {"reopen_window", KEY_TERM, AT(reopen_window), "P14D", .about = "How long a closed account can be reopened; never past the promised month."},

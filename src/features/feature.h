@@ -22,6 +22,8 @@ struct settings {
     struct term master_key_every; /* how often it is replaced */
     bool master_key_by_operator;  /* the program does not replace it by itself */
     str mail, mail_from, mail_ca_file;
+    str sms, sms_prefixes; /* an empty sms: no codes by text message */
+    int64_t sms_per_day;
     str organisation_file; /* empty: the one of the demo */
     str overlay;           /* a folder with the operator's own views and translations; or empty */
     struct term reopen_window; /* how long a closed account can be reopened */
@@ -44,6 +46,7 @@ struct portal {
     struct work *work;
     struct web *web;
     void *passwords; /* features/account: the hasher */
+    void *texts;     /* features/factors: the sender of codes (struct sms), or NULL */
     struct arena *arena; /* of what lives as long as the process */
     moment started;
 };

@@ -491,6 +491,7 @@ static const struct keep_rule *closed_rule(void)
     return NULL;
 }
 
+/* The same declarations, with one of account's changed. */
 static void reload_with(const char *from, const char *to)
 {
     struct inventory_source s[SOURCES];
@@ -1202,7 +1203,7 @@ static void gen_25_gen_06_versions_are_published_and_never_change(void **state)
     tx_end(&tx);
     /* the matrix says what is declared */
     const json_t *purposes = json_object_get(one, "purposes");
-    assert_int_equal(json_array_size(purposes), 2);
+    assert_true(json_array_size(purposes) >= 2); /* account's own, and other features' */
     assert_true(str_is(json_get_str(json_array_get(purposes, 1), "legal_basis"), "consent"));
 
     clock_.offset += MOMENT_DAY;
@@ -1270,7 +1271,8 @@ static enum err check_addresses(struct check *c)
 
 static const struct named_check checks[] = {{"check_addresses", check_addresses},
                                             {"check_marketing_mail", check_addresses},
-                                            {"check_cookies", check_addresses}};
+                                            {"check_cookies", check_addresses},
+                                            {"check_numbers", check_addresses}};
 static const struct verify_facts facts = {&none, checks, COUNT(checks), {0, 7 * MOMENT_DAY}};
 
 static enum verdict verdict_of(const char *promise)

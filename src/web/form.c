@@ -282,6 +282,7 @@ static json_t *field_view(const struct form_state *s, size_t i, const struct cat
     put_words(j, "error", c, l, a, s->error[i]);
     json_put_text(j, "type", input_type(f->type));
     json_put_text(j, "autocomplete", f->autocomplete ? f->autocomplete : "off");
+    json_put_text(j, "inputmode", f->inputmode ? f->inputmode : f->type == FIELD_EMAIL ? "email" : "text");
     json_put_bool(j, "required", f->required);
     json_put_int(j, "max", (int64_t)limit_of(f));
     json_put_str(j, "value", secret || !utf8_valid(s->value[i]) ? (str){NULL, 0} : s->value[i]);

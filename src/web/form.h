@@ -30,6 +30,7 @@ struct form_field {
     size_t max; /* bytes; 0: the type's own (254 for an address, 1024 for a password, 200 for a line,
                  * 4000 for lines, 600 hidden) */
     const char *label, *hint;      /* keys of the catalog; hint may be NULL */
+    const char *inputmode;         /* which keys a telephone shows: "numeric", "tel"; NULL: all */
     const char *autocomplete;      /* what the browser may fill in; NULL: nothing */
     const char *const *choices;    /* FIELD_CHOICE, FIELD_RADIO: values, NULL-terminated; NULL: the
                                     * page offers them (form_offer) */

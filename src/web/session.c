@@ -24,7 +24,7 @@ enum err session_find(struct tx *tx, const struct clock *clock, str token, struc
     *out = s;
     if (!read_token(token, &s))
         return OK;
-    struct query *q = SQL(tx, "SELECT secret, made, seen, proved, idle_ends, ends, staff FROM session "
+    struct query *q = SQL(tx, "SELECT secret, made, seen, proved, idle_ends, ends, staff, factor FROM session "
                               "WHERE account = $1 AND id = $2");
     bind_id(q, s.account);
     bind_id(q, s.id);
@@ -35,6 +35,7 @@ enum err session_find(struct tx *tx, const struct clock *clock, str token, struc
         s.proved = row_time(q, 3);
         s.ends = row_time(q, 5);
         s.staff = row_flag(q, 6);
+        s.factor = row_time(q, 7);
         s.there = secret_eq(row_blob(q, 0), secret_hash(tx_arena(tx), str_from(s.secret.text))) &&
                   row_time(q, 4) > now && s.ends > now;
     }
@@ -93,6 +94,12 @@ static enum err keep_origin(struct tx *tx, const struct privacy *p, const struct
     return query_run(q);
 }
 
+/* A password alone is none, nor is a device that need not be asked again. */
+static bool has_factor(const char *how)
+{
+    return strcmp(how, "password") != 0 && strcmp(how, "password+device") != 0;
+}
+
 enum err session_begin(struct tx *tx, const struct privacy *p, const struct session_start *start,
                        struct session *out, str *token)
 {
@@ -103,11 +110,12 @@ enum err session_begin(struct tx *tx, const struct privacy *p, const struct sess
                         .made = now,
                         .seen = now,
                         .proved = now,
+                        .factor = has_factor(start->how) ? now : 0,
                         .ends = now + (start->staff ? SESSION_STAFF_LASTS : SESSION_LASTS),
                         .staff = start->staff,
                         .secret = bearer_new()};
     struct query *q = SQL(tx, "INSERT INTO session (account, id, secret, how, staff, made, seen, "
-                              "proved, idle_ends, ends) VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8)");
+                              "proved, idle_ends, ends, factor) VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8, $9)");
     bind_id(q, s.account);
     bind_id(q, s.id);
     bind_blob(q, secret_hash(tx_arena(tx), str_from(s.secret.text)));
@@ -116,6 +124,10 @@ enum err session_begin(struct tx *tx, const struct privacy *p, const struct sess
     bind_time(q, now);
     bind_time(q, idle_end(&s, now));
     bind_time(q, s.ends);
+    if (s.factor)
+        bind_time(q, s.factor);
+    else
+        bind_null(q);
     TRY(query_run(q));
     TRY(keep_origin(tx, p, &s, start->key, start->address, start->browser));
     *token = str_fmt(tx_arena(tx), "%s%s%s", s.account.text, s.id.text, s.secret.text);
@@ -152,6 +164,16 @@ enum err session_end_others(struct tx *tx, id account, id keep)
 enum err session_prove(struct tx *tx, const struct clock *clock, const struct session *s)
 {
     struct query *q = SQL(tx, "UPDATE session SET proved = $3 WHERE account = $1 AND id = $2");
+    bind_id(q, s->account);
+    bind_id(q, s->id);
+    bind_time(q, clock_now(clock));
+    return query_run(q);
+}
+
+enum err session_prove_factor(struct tx *tx, const struct clock *clock, const struct session *s)
+{
+    struct query *q =
+        SQL(tx, "UPDATE session SET proved = $3, factor = $3 WHERE account = $1 AND id = $2");
     bind_id(q, s->account);
     bind_id(q, s->id);
     bind_time(q, clock_now(clock));

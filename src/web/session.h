@@ -23,6 +23,7 @@ struct session {
     id account;
     id id;
     moment made, seen, proved, ends;
+    moment factor; /* when a second step last proved it, too; 0: never */
     bool staff; /* one of the shorter ones; opens the desk */
     struct bearer secret; /* as the cookie has it: forms are signed with it */
 };
@@ -42,7 +43,8 @@ struct session_start {
     id account;
     const struct key *key;
     str address, browser;
-    const char *how; /* by what it was proved who it is: "password", "password+totp", "passkey" … */
+    const char *how; /* by what it was proved who it is: "password", "password+totp", "passkey" … ;
+                      * more than a password is a second step (session_prove_factor) */
     bool staff;
 };
 CHECKED enum err session_begin(struct tx *tx, const struct privacy *p, const struct session_start *s,
@@ -52,6 +54,9 @@ CHECKED enum err session_end(struct tx *tx, id account, id session);
 CHECKED enum err session_end_others(struct tx *tx, id account, id keep);
 /* The password was just proved. */
 CHECKED enum err session_prove(struct tx *tx, const struct clock *clock, const struct session *s);
+/* The same by something that only its owner has: a code, a passkey. */
+CHECKED enum err session_prove_factor(struct tx *tx, const struct clock *clock,
+                                      const struct session *s);
 bool session_is_recent(const struct session *s, const struct clock *clock);
 
 struct session_entry {

@@ -14,7 +14,30 @@ export async function makePeople(browser, portal, language) {
     await settled.join({ news: true });
     await leaving.join({ news: true });
     await giveHistory(settled);
-    return { visitor, fresh, settled, leaving, links: await leave(leaving, visitor) };
+    const { guarded, stepping } = await makeGuarded(come);
+    return { visitor, fresh, settled, leaving, guarded, stepping, links: await leave(leaving, visitor) };
+}
+
+// One whose number is confirmed, with a device that is remembered, and the same person in the middle of
+// signing in elsewhere.
+async function makeGuarded(come) {
+    const guarded = await come("guarded"), stepping = await come("guarded");
+    const number = guarded.language === "en" ? "+447700900999" : "+46701740699";
+    await guarded.join();
+    await guarded.go("/account/security/phone");
+    await guarded.page.fill("#number-number", number);
+    await submit(guarded, "/account/security/phone");
+    await guarded.page.fill("#number_code-code", await guarded.portal.code(number));
+    await submit(guarded, "/account/security/phone/code");
+    await submit(guarded, "/account/security/recovery-codes");
+    await guarded.context.clearCookies({ name: "session" });
+    await guarded.signIn();
+    await press(guarded.page, guarded.page.locator("form[action^='/sign-in/second/send'] [type=submit]"));
+    await guarded.page.fill("#text-code", await guarded.portal.code(number, 2));
+    await guarded.page.check("#text-remember");
+    await submit(guarded, "/sign-in/second/text");
+    await stepping.signIn();
+    return { guarded, stepping };
 }
 
 async function giveHistory(person) {
@@ -126,6 +149,7 @@ export const places = {
     "receipt-waiting": ["visitor", 200, by("waiting")],
     "receipt-erased": ["visitor", 200, by("erased")],
     "demo-mail": ["visitor", 200, at("/demo/mail")],
+    "demo-messages": ["visitor", 200, at("/demo/messages")],
 
     "link-verify": ["visitor", 200, by("verify")],
     "link-recover": ["visitor", 200, by("recover")],
@@ -161,6 +185,30 @@ export const places = {
     "settings": ["fresh", 200, at("/account/settings")],
     "settings-notice": ["fresh", 200, at("/account/settings?done=saved")],
     "security": ["fresh", 200, at("/account/security")],
+    "totp": ["fresh", 200, at("/account/security/totp")],
+    "totp-waiting": ["fresh", 200, async (who) => {
+        await who.go("/account/security/totp");
+        return submit(who, "/account/security/totp/new");
+    }],
+    "totp-wrong": ["fresh", 422, sent("/account/security/totp", "/account/security/totp", { "#app-code": "123" })],
+    "phone": ["fresh", 200, at("/account/security/phone")],
+    "phone-wrong": ["fresh", 422, sent("/account/security/phone", "/account/security/phone", { "#number-number": "070" })],
+    "passkeys": ["fresh", 200, at("/account/security/passkeys")],
+    "recovery-codes-none": ["fresh", 200, at("/account/security/recovery-codes")],
+    "security-guarded": ["guarded", 200, at("/account/security")],
+    "phone-on": ["guarded", 200, at("/account/security/phone")],
+    "recovery-codes-left": ["guarded", 200, at("/account/security/recovery-codes")],
+    "recovery-codes-fresh": ["guarded", 200, sent("/account/security/recovery-codes", "/account/security/recovery-codes")],
+    "confirm-factor": ["guarded", 200, at("/account/confirm?with=factor&next=/account")],
+    "confirm-either": ["guarded", 200, at("/account/confirm")],
+    "second": ["stepping", 200, at("/sign-in/second")],
+    "second-text": ["stepping", 200, async (who) => {
+        await who.go("/sign-in/second");
+        return press(who.page, who.page.locator("form[action^='/sign-in/second/send'] [type=submit]"));
+    }],
+    "second-wrong": ["stepping", 403, sent("/sign-in/second", "/sign-in/second/text", { "#text-code": "12" })],
+    "second-recovery-wrong": ["stepping", 403, sent("/sign-in/second", "/sign-in/second/recovery", { "#recovery-code": "abcd" })],
+    "sign-in-step-gone": ["visitor", 200, at("/sign-in/second")],
     "own": ["fresh", 200, at("/account/privacy"), { opened: true }],
     "close": ["fresh", 200, at("/account/close")],
     "confirm": ["fresh", 200, at("/account/confirm")],

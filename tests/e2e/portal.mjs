@@ -50,13 +50,15 @@ export async function startPortal({ env = {}, demo = false } = {}) {
         PATH: process.env.PATH,
         TROTH_DATA: join(dir, "data"),
         TROTH_MAIL: `file:${join(dir, "mail")}`,
+        TROTH_SMS: `file:${join(dir, "texts")}`,
         TROTH_LISTEN: listen,
+        TROTH_PUBLIC_URL: `http://${listen.replace(/^127\.0\.0\.1:/, "localhost:")}`, // passkeys need a name
         TROTH_ARGON_MEMORY: String(8 << 20), // the least: hashing is not what is tested here
         TROTH_ARGON_PASSES: "1",
         TROTH_LIMITS: "off", // all of a test's people come from one address
         ...env,
     };
-    const portal = new Portal(dir, settings, env.TROTH_PUBLIC_URL ?? `http://${listen}`);
+    const portal = new Portal(dir, settings, settings.TROTH_PUBLIC_URL);
     portal.command("vault", "init");
     if (demo) {
         portal.command("demo");
@@ -117,6 +119,21 @@ class Portal {
         return readdirSync(this.mailDir)
             .filter((name) => name.endsWith(".eml"))
             .map((name) => ({ name, ...readMail(readFileSync(join(this.mailDir, name), "utf8")) }));
+    }
+
+    // Text messages, the latest last: { to, text, when }.
+    texts() {
+        const dir = this.settings.TROTH_SMS.slice("file:".length);
+        return (existsSync(dir) ? readdirSync(dir) : [])
+            .filter((name) => name.endsWith(".json"))
+            .map((name) => JSON.parse(readFileSync(join(dir, name), "utf8")))
+            .sort((a, b) => (a.when < b.when ? -1 : 1));
+    }
+
+    // Waits for the nth text message to that number, and gives its code.
+    async code(to, nth = 1) {
+        const found = await until(() => this.texts().filter((m) => m.to === to)[nth - 1], `message ${nth} to ${to}`);
+        return /^\d{6}/.exec(found.text)[0];
     }
 
     // Waits for a mail to that address with that subject, and takes it: it is not given again.

@@ -38,6 +38,15 @@ CHECKED enum err account_make(struct portal *p, str address, str hash, const cha
 CHECKED enum err account_enter(struct request *req, struct tx *tx, account_id which, const char *how,
                                str next);
 
+/* Is that the account's password? Takes as long as signing in. */
+CHECKED enum err account_check_password(struct portal *p, struct tx *tx, account_id which,
+                                        struct secret password, bool *right);
+
+/* Sends the person one of our mails (mail.KIND; see work/mail.h) at their own address, in their language;
+ * `path` is where its button leads. `values` may be NULL. */
+CHECKED enum err account_tell(struct tx *tx, struct portal *p, account_id which, const struct key *k,
+                              const char *kind, str path, const json_t *values);
+
 /*
  * Closes an account at once (sign-in, mail, sessions) and orders its erasure: now, or when the window
  * for reopening has passed. Sends the last mail. *receipt is the number to ask for later.

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "features/factors/factors.h"
 #include "privacy/consent.h"
 #include "privacy/lookup.h"
 
@@ -74,6 +75,7 @@ enum err account_recover(struct tx *tx, struct portal *p, str token, str hash)
     if (query_changes(q) == 0)
         return ERR_NOT_FOUND;
     TRY(ticket_use(tx, t.account, TICKET_CONFIRM));
+    TRY(factors_forget_devices(tx, t.account));
     return account_set_password(tx, p, t.account, hash, (id){{0}}, true);
 }
 

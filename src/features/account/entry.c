@@ -27,3 +27,11 @@ enum err account_enter(struct request *req, struct tx *tx, account_id which, con
     request_sign_in(req, token);
     return request_see(req, 200, request_is_local(next) ? next : STR("/account"));
 }
+
+enum err account_tell(struct tx *tx, struct portal *p, account_id which, const struct key *k,
+                      const char *kind, str path, const json_t *values)
+{
+    struct account x;
+    TRY(account_get(tx, &p->privacy, which, k, &x));
+    return account_mail(tx, p, &x, k, kind, x.email, path, values);
+}

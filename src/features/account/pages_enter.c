@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "features/account/gate.h"
 #include "features/captcha/captcha.h"
+#include "features/factors/factors.h"
 
 /* ---- forms ---- */
 
@@ -128,6 +129,8 @@ static enum err show_sign_in(struct request *req)
         return request_see(req, 200, request_is_local(next) ? next : STR("/account"));
     form_put(request_form(req, "sign_in"), "next", request_is_local(next) ? next : (str){NULL, 0});
     TRY(gate_show(req, GATE_SIGN_IN, form_value(request_form(req, "sign_in"), "email")));
+    form_put(request_form(req, "passkey"), "next", request_is_local(next) ? next : (str){NULL, 0});
+    factors_put_enter(req);
     return request_page(req, "account/sign-in");
 }
 
@@ -159,7 +162,11 @@ static enum err sign_in(struct request *req)
     if (dated)
         TRY(account_set_password(tx, p, which, hash, (id){{0}}, false));
     TRY(gate_remember(req, &gate));
-    return account_enter(req, tx, which, "password", form_value(&req->form, "next"));
+    str next = form_value(&req->form, "next");
+    bool second;
+    TRY(factors_needed(req, tx, which, &second));
+    return second ? factors_begin(req, tx, which, "password", next)
+                  : account_enter(req, tx, which, "password", next);
 }
 
 static enum err sign_out(struct request *req)
@@ -227,12 +234,13 @@ static enum err renew(struct request *req)
     return request_see(req, 200, STR("/sign-in?done=password-changed"));
 }
 
-/* ---- proving the password again ---- */
+/* ---- proving it again: here by the password; by the rest, see factors ---- */
 
 static enum err show_confirm(struct request *req)
 {
     str next = request_query(req, "next", 500);
     form_put(request_form(req, "confirm"), "next", request_is_local(next) ? next : STR("/account"));
+    TRY(factors_put_confirm(req));
     return request_page(req, "account/confirm");
 }
 
@@ -256,7 +264,8 @@ const struct route enter_routes[] = {
     {METHOD_GET, "/sign-up/sent", show_sent, GUARD_PUBLIC, RATE_PAGE},
     {METHOD_GET, "/verify-email", show_verify, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&verify_form)},
     {METHOD_POST, "/verify-email", verify, GUARD_PUBLIC, RATE_FORM, &verify_form, .again = "/verify-email"},
-    {METHOD_GET, "/sign-in", show_sign_in, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&sign_in_form)},
+    {METHOD_GET, "/sign-in", show_sign_in, GUARD_PUBLIC, RATE_PAGE,
+     .shows = SHOWS(&sign_in_form, &factors_passkey_form)},
     {METHOD_POST, "/sign-in", sign_in, GUARD_PUBLIC, RATE_SIGN_IN, &sign_in_form, .again = "/sign-in"},
     {METHOD_POST, "/sign-out", sign_out, GUARD_SIGNED_IN, RATE_FORM, &form_button},
     {METHOD_GET, "/recover", show_recover, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&recover_form)},
@@ -265,7 +274,8 @@ const struct route enter_routes[] = {
     {METHOD_GET, "/recover/sent", show_recover_sent, GUARD_PUBLIC, RATE_PAGE},
     {METHOD_GET, "/recover/new", show_renew, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&renew_form)},
     {METHOD_POST, "/recover/new", renew, GUARD_PUBLIC, RATE_SIGN_IN, &renew_form, .again = "/recover/new"},
-    {METHOD_GET, "/account/confirm", show_confirm, GUARD_SIGNED_IN, RATE_PAGE, .shows = SHOWS(&confirm_form)},
+    {METHOD_GET, "/account/confirm", show_confirm, GUARD_SIGNED_IN, RATE_PAGE,
+     .shows = SHOWS(&confirm_form, &factors_totp_form, &factors_text_form, &factors_recovery_form, &factors_passkey_form)},
     {METHOD_POST, "/account/confirm", confirm, GUARD_SIGNED_IN, RATE_SIGN_IN, &confirm_form, .again = "/account/confirm"},
     {0},
 };

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "features/factors/factors.h"
 #include "privacy/consent.h"
 
 /* ---- forms ---- */
@@ -269,6 +270,7 @@ static enum err show_security(struct request *req)
         json_put_moment(s, "seen", req->arena, sessions[i].seen);
     }
     json_put_bool(req->view, "others", n > 1);
+    TRY(factors_put_card(req, &k));
     return request_page(req, "account/security");
 }
 

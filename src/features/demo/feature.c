@@ -1,5 +1,5 @@
 /*
- * The demo's mailbox: what mail:file wrote, read in the browser. Only where the configuration says
+ * The demo's mailbox and telephone: what mail and sms wrote into folders, read in the browser. Only where the configuration says
  * that this is a demo, only from this machine.
  */
 #include "features/feature.h"
@@ -156,11 +156,73 @@ static enum err show_mail(struct request *req)
         json_put_str(m, "link", list[i].link.n ? local_link(req, list[i].link) : STR("/"));
     }
     json_put_bool(req->view, "empty", n == 0);
+    json_put_bool(req->view, "messages", str_starts(PORTAL(req)->settings->sms, STR("file:")));
     return request_page(req, "demo/mail");
+}
+
+/* ---- text messages: what sms:file wrote ---- */
+
+struct text_message {
+    str to, text, when;
+};
+
+static int latest_first(const void *x, const void *y)
+{
+    const struct text_message *a = x, *b = y;
+    return str_cmp(b->when, a->when);
+}
+
+static enum err read_message(struct arena *a, str bytes, struct text_message *out)
+{
+    CLEANUP(json_done) json_t *j = NULL;
+    TRY(json_decode(bytes, &j, NULL));
+    out->to = str_dup(a, json_get_str(j, "to"));
+    out->text = str_dup(a, json_get_str(j, "text"));
+    out->when = str_dup(a, json_get_str(j, "when"));
+    return OK;
+}
+
+static enum err read_messages(struct request *req, struct text_message *list, size_t *n)
+{
+    const struct settings *s = PORTAL(req)->settings;
+    if (!s->demo || !str_starts(s->sms, STR("file:")))
+        return ERR_NOT_FOUND;
+    const char *path = str_cstr(req->arena, str_skip(s->sms, 5));
+    DIR *d = opendir(path);
+    *n = 0;
+    for (struct dirent *e; d && (e = readdir(d)) != NULL && *n < MAX_SHOWN;) {
+        str bytes;
+        if (str_ends(str_from(e->d_name), STR(".json")) &&
+            file_read(req->arena, str_fmt(req->arena, "%s/%s", path, e->d_name).p, MAX_MAIL, &bytes, NULL) == OK &&
+            read_message(req->arena, bytes, &list[*n]) == OK)
+            ++*n;
+    }
+    if (d)
+        closedir(d);
+    if (*n > 0)
+        qsort(list, *n, sizeof *list, latest_first);
+    return OK;
+}
+
+static enum err show_messages(struct request *req)
+{
+    struct text_message *list = ARENA_ARRAY(req->arena, struct text_message, MAX_SHOWN);
+    size_t n;
+    TRY(read_messages(req, list, &n));
+    json_t *all = json_put_array(req->view, "messages");
+    for (size_t i = 0; i < n; i++) {
+        json_t *m = json_add_object(all);
+        json_put_str(m, "to", list[i].to);
+        json_put_str(m, "text", list[i].text);
+        json_put_str(m, "when", list[i].when);
+    }
+    json_put_bool(req->view, "empty", n == 0);
+    return request_page(req, "demo/messages");
 }
 
 static const struct route routes[] = {
     {METHOD_GET, "/demo/mail", show_mail, GUARD_LOOPBACK, RATE_PAGE},
+    {METHOD_GET, "/demo/messages", show_messages, GUARD_LOOPBACK, RATE_PAGE},
     {0},
 };
 
