@@ -6,6 +6,7 @@
 #ifndef FEATURES_FEATURE_H
 #define FEATURES_FEATURE_H
 
+#include "base/network.h"
 #include "privacy/verify.h"
 #include "web/web.h"
 #include "work/mail.h"
@@ -30,6 +31,7 @@ struct settings {
     int64_t max_connections;
     int64_t workers;
     bool limits_off; /* nobody is told that they ask too often */
+    struct networks staff_networks; /* from where the desk opens; none: from anywhere */
     bool behind_proxy;
     bool demo;
     str log_level;

@@ -107,6 +107,10 @@ class Configuration(portal.Case):
             ("data: /tmp/x\npublic_url: ftp://x\n", r"troth.yaml:2: public_url"),
             ("data: /tmp/x\nlisten: nowhere\n", r"troth.yaml:2: listen"),
             ("data: /tmp/x\nmail: pigeon:loft\n", r"troth.yaml:2: mail"),
+            ("data: /tmp/x\nstaff_networks: here\n", r"troth.yaml:2: staff_networks: networks, such as"),
+            ("data: /tmp/x\nstaff_networks: 192.0.2.1/24\n", r"troth.yaml:2: staff_networks"),
+            ("data: /tmp/x\nstaff_networks: [192.0.2.0/24, 10.0.0.0/33]\n", r"troth.yaml:2: staff_networks"),
+            ("data: /tmp/x\nstaff_networks: [[192.0.2.0/24]]\n", r"troth.yaml:2: staff_networks: a list of networks"),
             ("data: /tmp/x\nmail_from: nobody\n", r"troth.yaml:2: mail_from"),
         )
         for text, expected in cases:
