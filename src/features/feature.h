@@ -62,6 +62,11 @@ struct feature {
     const struct named_check *checks;
     size_t n_checks;
     person_fn *person; /* one feature has people who sign in */
+    standing_fn *standing; /* one knows who works here */
+    /* One has second factors: is one on? Where none does, nobody has one, and the desk stays shut. */
+    enum err (*second_factor)(struct tx *tx, struct portal *p, id account, bool *on);
+    /* Gives an account a second factor and says how to use it: for demos. */
+    enum err (*demo_factor)(struct portal *p, id account, struct arena *a, str *how, struct fault *f);
     /* Called once when the portal is put together, and when it is taken apart. */
     enum err (*start)(struct portal *p, struct fault *f);
     void (*stop)(struct portal *p);
@@ -70,6 +75,13 @@ struct feature {
 /* Generated: one for each folder in src/features. */
 extern const struct feature *const features[];
 extern const size_t n_features;
+
+/* What one feature asks of another without knowing it (hooks.c). */
+CHECKED enum err feature_standing(struct tx *tx, struct portal *p, id account, str peer,
+                                  struct standing *out);
+CHECKED enum err feature_second_factor(struct tx *tx, struct portal *p, id account, bool *on);
+CHECKED enum err feature_demo_factor(struct portal *p, id account, struct arena *a, str *how,
+                                     struct fault *f);
 
 #define PORTAL(req) ((struct portal *)request_app(req))
 
