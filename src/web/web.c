@@ -130,6 +130,9 @@ static void check_staff(struct exchange *x)
     struct request *req = &x->req;
     const struct standing *s = &req->staff;
     if (!s->here) {
+        /* The same page, to the byte, as at an address that is none: there nobody is asked who they are. */
+        req->session = (struct session){0};
+        set_locale(x, NULL);
         refuse(x, 404, MSG("problem.not-found"));
     } else if (!s->network) {
         refuse(x, 403, MSG("problem.network"));
