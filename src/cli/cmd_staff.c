@@ -11,7 +11,7 @@ struct staffing {
     str address;
     account_id account;
     unsigned roles;
-    bool invited; /* there was an invitation */
+    bool invited, worked; /* there was an invitation; they did */
 };
 
 static bool take_roles(struct call *c, unsigned *out)
@@ -137,6 +137,7 @@ static enum err take_away(struct tx *tx, void *arg)
     e = account_find(tx, &x->p->privacy, x->address, &x->account);
     if (e == OK)
         e = staff_remove(tx, x->p, x->account);
+    x->worked = e == OK;
     return e == ERR_NOT_FOUND && x->invited ? OK : e;
 }
 
@@ -153,7 +154,10 @@ static int take_out(struct call *c)
     if (did != OK)
         return call_failed(c, did == ERR_NOT_FOUND ? "nobody who works here, or is invited, has that address" : "staff");
     work_wake(c->portal->work);
-    fprintf(c->out, "%.*s no longer works here%s.\n", STR_FMT(e.shown), x.invited ? "; the invitation opens nothing any more" : "");
+    if (x.worked)
+        fprintf(c->out, "%.*s no longer works here, and is signed out everywhere.\n", STR_FMT(e.shown));
+    if (x.invited)
+        fprintf(c->out, "The invitation to %.*s opens nothing any more.\n", STR_FMT(e.shown));
     return EXIT_GOOD;
 }
 

@@ -76,8 +76,8 @@ const struct command commands[] = {
      "remove: signs them out everywhere at once; an open invitation opens nothing any more.",
      COMMAND_PORTAL, PORTAL_MIGRATED, command_staff},
     {"demo", "", "Fill the portal with a demo.",
-     "Makes people with a history, closed and open accounts, choices and mail, and prints how to "
-     "sign in. Does nothing where there are people already.",
+     "Makes people with a history, closed and open accounts, choices and mail, somebody of the staff for each "
+     "role, and prints how to sign in. Does nothing where there are people already.",
      COMMAND_PORTAL, PORTAL_MIGRATE, command_demo},
     {"help", "[COMMAND]\nconfig\naccess\nman", "This text, or that of a command.",
      "config: every key of the configuration.\naccess: who may enter where, and which role reads what (docs/access.md).\nman: the manual page, as roff.", COMMAND_PLAIN,
