@@ -133,4 +133,32 @@ export class Person {
         await this.sees("overview.title");
         return this;
     }
+
+    // ---- working here ----
+
+    // Invited from the command line; the path of the link in the mail.
+    async invited(...roles) {
+        this.portal.command("staff", "add", this.address, "--language", this.language, ...roles.flatMap((r) => ["--role", r]));
+        const subject = this.say.text("mail.staff-invitation.subject", { product: "Example Security" });
+        return (await this.portal.mail(this.address, subject)).link;
+    }
+
+    // Somebody with an account begins to work here, and has the desk before them.
+    async workHere(...roles) {
+        await this.go(await this.invited(...roles));
+        await this.field("join.name").fill("Eva Berg");
+        await this.press("join.submit");
+        await this.isTold("done.staff-joined");
+        await this.field("field.email").fill(this.address);
+        await this.field("field.password").fill(this.password);
+        await this.press("sign-in.submit");
+        await this.sees("desk.title");
+    }
+
+    async search(who, reason) {
+        await this.go("/desk");
+        await this.field("desk.who").fill(who);
+        await this.field("desk.reason").fill(reason);
+        return this.press("desk.search-submit");
+    }
 }

@@ -27,7 +27,7 @@ const LOOKS = [
 ];
 
 const validator = new HtmlValidate(new FileSystemConfigLoader());
-const portal = await startPortal({ env: { TROTH_DEMO: "true" } });
+const portal = await startPortal({ env: { TROTH_DEMO: "true", TROTH_TEST_SECOND_FACTOR: "on" } });
 const browser = await openBrowser();
 const { test } = portal;
 
@@ -204,7 +204,7 @@ for (const language of LANGUAGES) {
 
         before(async () => {
             people = await makePeople(browser, portal, language);
-            await Promise.all(["visitor", "fresh", "settled"].map((who) => watch(people[who])));
+            await Promise.all(["visitor", "fresh", "settled", "worker", "counter", "invited"].map((who) => watch(people[who])));
         });
 
         for (const [name, place] of Object.entries(places)) {
