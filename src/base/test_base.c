@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/network.h"
 #include "base/secret.h"
 #include "base/yaml.h"
 
@@ -242,6 +243,39 @@ static void mya_04_addresses_are_compared_as_people_do(void **state)
         assert_int_equal(email_parse(a, str_from(bad[i]), &e), ERR_INPUT);
 }
 
+/* SEC-07. Fails if a network is read wider or narrower than it is written, or an address slips in. */
+static void sec_07_networks_are_read_strictly(void **state)
+{
+    static const char *const bad[] = {
+        "", "/", "/24", "10", "10.1", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0.0/08", "10.0.0.0/8/8",
+        "10.0.0.1/8", "010.0.0.0/8", "10.0.0.0.0/8", "10.0.0.256", "::/129", "2001:db8::1/32", "2001:db8:::/32", "fe80::1%eth0",
+        "::ffff:192.0.2.0/120", "example.com", "10.0.0.0/8\n", "1.2.3.4 /8", "2001:db8::/1000"};
+    struct network n;
+    struct networks some;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        if (network_parse(str_from(bad[i]), &n) != ERR_INPUT)
+            fail_msg("\"%s\" is taken for a network", bad[i]);
+    assert_int_equal(network_parse(str_of("10.0.0.0\0", 9), &n), ERR_INPUT);
+    assert_int_equal(networks_parse(*state, STR("10.0.0.0/8, 10.0.0.1/8"), &some), ERR_INPUT);
+    assert_int_equal(networks_parse(*state, STR(" , "), &some), OK);
+    assert_int_equal(some.n, 0);
+    assert_false(networks_have(&some, STR("192.0.2.7")));
+    assert_int_equal(networks_parse(*state, STR("192.0.2.0/24,198.51.100.7\t2001:db8:4000::/34 10.0.0.128/25"), &some), OK);
+    assert_int_equal(some.n, 4);
+    static const char *const in[] = {"192.0.2.0", "192.0.2.255", "198.51.100.7", "2001:db8:4000::", "2001:DB8:7fff:ffff::1",
+                                     "10.0.0.128", "10.0.0.255", "::ffff:192.0.2.9"};
+    static const char *const outside[] = {"", "192.0.3.0", "192.0.1.255", "198.51.100.6", "198.51.100.8", "2001:db8:8000::", "2001:db8:3fff::",
+                                          "10.0.0.127", "::ffff:192.0.3.9", "::192.0.2.9", "192.0.2", "192.0.2.7, 192.0.2.8", "unix", "c000:0207::"};
+    for (size_t i = 0; i < COUNT(in); i++)
+        if (!networks_have(&some, str_from(in[i])))
+            fail_msg("%s is in none", in[i]);
+    for (size_t i = 0; i < COUNT(outside); i++)
+        if (networks_have(&some, str_from(outside[i])))
+            fail_msg("%s is in one", outside[i]);
+    assert_int_equal(networks_parse(*state, STR("0.0.0.0/0"), &some), OK); /* everywhere, and said so */
+    assert_true(networks_have(&some, STR("203.0.113.1")) && !networks_have(&some, STR("2001:db8::1")));
+}
+
 static void yaml_knows_its_lines(void **state)
 {
     struct arena *a = *state;
@@ -402,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(codecs_round_trip_and_refuse, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(utf8_is_checked, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(mya_04_addresses_are_compared_as_people_do, arena_up, arena_down),
+        cmocka_unit_test_setup_teardown(sec_07_networks_are_read_strictly, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(yaml_knows_its_lines, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(files_are_replaced_whole_and_shredded, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(json_is_encoded_as_by_the_library, arena_up, arena_down),

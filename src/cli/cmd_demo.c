@@ -1,6 +1,7 @@
 /*
  * A demo with realistic data: people who came over a year, with devices of their choosing, news and
- * no news, an objection, a restriction, accounts about to be forgotten, one just forgotten.
+ * no news, an objection, a restriction, accounts about to be forgotten, one just forgotten. And one
+ * member of staff for each role.
  */
 #include "cli/command.h"
 
@@ -9,7 +10,9 @@
 #include "base/secret.h"
 #include "features/account/account.h"
 #include "features/account/password.h"
+#include "features/staff/staff.h"
 #include "privacy/consent.h"
+#include "privacy/reading.h"
 #include "privacy/retention.h"
 #include "privacy/rights.h"
 
@@ -103,6 +106,83 @@ static enum err seed_person(struct call *c, const struct person_seed *who, str h
     return e;
 }
 
+/* ---- who works here ---- */
+
+static const struct staff_seed {
+    const char *address, *name, *language;
+    enum role role;
+} staff[] = {
+    {"nora.support@example.com", "Nora Sandberg", "sv", ROLE_SUPPORT},
+    {"felix.licensing@example.com", "Felix Hart", "en", ROLE_LICENSING},
+    {"ines.marketing@example.com", "Ines Costa", "en", ROLE_MARKETING},
+    {"david.privacy@example.com", "David Ahlgren", "sv", ROLE_PRIVACY},
+    {"mira.statistics@example.com", "Mira Singh", "en", ROLE_STATISTICS},
+    {"olle.operations@example.com", "Olle Bergqvist", "sv", ROLE_OPERATIONS},
+};
+
+struct hiring {
+    struct portal *p;
+    const struct staff_seed *who;
+    account_id account, customer;
+};
+
+/* One of them has looked at somebody, so that both find it recorded. */
+static enum err look(struct tx *tx, const struct hiring *h)
+{
+    const struct privacy *p = &h->p->privacy;
+    CLEANUP(key_wipe) struct key k;
+    struct staff me;
+    TRY(staff_get(tx, p, h->account, NULL, &me));
+    TRY(vault_subject_key(p->vault, h->customer.id, &k, tx_arena(tx), tx_fault(tx)));
+    struct reading r = {.reader = h->account.id,
+                        .pseudonym = me.pseudonym,
+                        .roles = me.roles,
+                        .records = reading_records(p, tx_arena(tx), STR("account"), me.roles, false),
+                        .reason = STR("Ärende 1042: kommer inte in på sitt konto.")};
+    return reading_add(tx, p, h->customer.id, &k, &r);
+}
+
+static enum err hire(struct tx *tx, void *arg)
+{
+    const struct hiring *h = arg;
+    moment now = clock_now(h->p->privacy.clock);
+    TRY(staff_join(tx, h->p, h->account, str_from(h->who->name), ROLE_BIT(h->who->role), now));
+    return h->who->role == ROLE_SUPPORT ? look(tx, h) : OK;
+}
+
+static enum err find_account(struct call *c, const char *address, account_id *out)
+{
+    CLEANUP(tx_end) struct tx *tx = tx_begin(c->portal->privacy.db, TX_READ, c->arena, &c->fault);
+    return account_find(tx, &c->portal->privacy, str_from(address), out);
+}
+
+static enum err seed_staff(struct call *c, const struct staff_seed *who, str hash)
+{
+    struct hiring h = {.p = c->portal, .who = who};
+    struct arena *a = arena_new(16 << 20);
+    enum err e = account_make(c->portal, str_from(who->address), hash, who->language, "Europe/Stockholm", a, &h.account, &c->fault);
+    if (e == OK)
+        e = find_account(c, people[0].address, &h.customer);
+    if (e == OK)
+        e = db_transact(c->portal->privacy.db, a, &c->fault, hire, &h);
+    arena_free(&a);
+    return e;
+}
+
+/* How to sign in as each of them: the second step is the factors' to give. */
+static enum err print_staff(struct call *c)
+{
+    fprintf(c->out, "and, for the desk, as\n");
+    for (size_t i = 0; i < COUNT(staff); i++) {
+        account_id who;
+        str how;
+        TRY(find_account(c, staff[i].address, &who));
+        TRY(feature_demo_factor(c->portal, who.id, c->arena, &how, &c->fault));
+        fprintf(c->out, "  %-28s (%s)%s%.*s\n", staff[i].address, role_name(staff[i].role), how.n ? "  second step: " : "", STR_FMT(how));
+    }
+    return OK;
+}
+
 static enum err has_people(struct call *c, bool *yes)
 {
     CLEANUP(tx_end) struct tx *tx = tx_begin(c->portal->privacy.db, TX_READ, c->arena, &c->fault);
@@ -120,6 +200,8 @@ static enum err fill(struct call *c)
     TRY(password_hash(c->portal->passwords, password, c->arena, &hash, &c->fault));
     for (size_t i = 0; i < COUNT(people); i++)
         TRY(seed_person(c, &people[i], hash));
+    for (size_t i = 0; i < COUNT(staff); i++)
+        TRY(seed_staff(c, &staff[i], hash));
     TRY(work_run_due(c->portal->work, (id){{0}}, &ran, &c->fault));
     TRY(retention_sweep(&c->portal->privacy, false, true, c->arena, &r, &c->fault));
     return verify_run(&c->portal->privacy, &c->portal->facts, &broken, &c->fault);
@@ -141,7 +223,9 @@ int command_demo(struct call *c)
     fprintf(c->out,
             "The demo is ready. Sign in as\n"
             "  anna.lindqvist@example.com   (Swedish)\n"
-            "  james.okafor@example.com     (English)\n"
-            "with the password: " DEMO_PASSWORD "\n");
+            "  james.okafor@example.com     (English)\n");
+    if (print_staff(c) != OK)
+        return call_failed(c, "demo");
+    fprintf(c->out, "with the password: " DEMO_PASSWORD "\n");
     return EXIT_GOOD;
 }

@@ -70,6 +70,7 @@ int command_erase(struct call *c);
 int command_policy(struct call *c);
 int command_vault(struct call *c);
 int command_rights(struct call *c);
+int command_staff(struct call *c);
 int command_demo(struct call *c);
 int command_help(struct call *c);
 

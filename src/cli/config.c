@@ -6,6 +6,7 @@
 
 #include "base/email.h"
 #include "base/file.h"
+#include "base/network.h"
 #include "work/sms.h"
 
 enum { MAX_FILE = 256 * 1024, NAME_BYTES = 64 };
@@ -116,6 +117,7 @@ const struct config_key config_keys[] = {
     {"max_connections", KEY_INT, AT(max_connections), "64", .least = 1, .most = 4096, .about = "Connections at a time; one thread each."},
     {"workers", KEY_INT, AT(workers), "2", .least = 1, .most = 16, .about = "Threads for work done later."},
     {"limits", KEY_WORD, AT(limits_off), "on", switches, .about = "How often one address may ask: on or off. Off is for benchmarks, and for a proxy that limits."},
+    {"staff_networks", KEY_NETWORKS, AT(staff_networks), "", .about = "From where people who work here reach the desk: a list of networks (192.0.2.0/24, 2001:db8::/32); otherwise from anywhere."},
     {"behind_proxy", KEY_FLAG, AT(behind_proxy), "false", .about = "Believe X-Forwarded-For: a proxy of yours sets it."},
     {"demo", KEY_FLAG, AT(demo), "false", .about = "Say that this is a demo, and show the mail that it sends."},
     {"log_level", KEY_WORD, AT(log_level), "info", levels, .about = "debug, info, warning or error."},
@@ -178,6 +180,10 @@ static enum err set_value(const struct config_key *k, struct arena *a, struct se
             return complain(s, f, "true or false");
         *(bool *)at = str_is(value, "true");
         return OK;
+    case KEY_NETWORKS:
+        if (networks_parse(a, value, at) != OK)
+            return complain(s, f, "networks, such as 192.0.2.0/24 or 2001:db8::/32, with no bit set past their length");
+        return OK;
     case KEY_WORD:
         if (!is_word(k->words, value))
             return complain(s, f, "not one of its words");
@@ -196,6 +202,26 @@ static const struct config_key *key_named(str name)
         if (str_is(name, config_keys[i].name))
             return &config_keys[i];
     return NULL;
+}
+
+/* The text of a key's value: a list is its entries, with commas between. */
+static bool value_text(const struct config_key *k, const struct yaml *n, struct arena *a, str *out)
+{
+    struct buf b = buf_new(a, MAX_FILE);
+    *out = n->text;
+    if (n->kind == YAML_SCALAR)
+        return true;
+    if (n->kind != YAML_LIST || k->type != KEY_NETWORKS)
+        return false;
+    YAML_EACH(one, n)
+    {
+        if (one->kind != YAML_SCALAR)
+            return false;
+        buf_put(&b, one->text);
+        buf_char(&b, ',');
+    }
+    *out = buf_str(&b);
+    return true;
 }
 
 static enum err read_file(const char *file, struct arena *a, struct settings *out, bool *given,
@@ -217,9 +243,10 @@ static enum err read_file(const char *file, struct arena *a, struct settings *ou
             return FAIL(f, ERR_INPUT, "%s:%d: there is no key %.*s (troth help config lists them)", file,
                         n->line, STR_FMT(n->key));
         struct source s = {file, n->line, k->name};
-        if (n->kind != YAML_SCALAR)
-            return complain(&s, f, "one value");
-        TRY(set_value(k, a, out, n->text, &s, f));
+        str value;
+        if (!value_text(k, n, a, &value))
+            return complain(&s, f, k->type == KEY_NETWORKS ? "a list of networks" : "one value");
+        TRY(set_value(k, a, out, value, &s, f));
         given[k - config_keys] = true;
     }
     return OK;

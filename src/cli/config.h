@@ -7,7 +7,7 @@
 
 #include "features/feature.h"
 
-enum key_type { KEY_TEXT, KEY_TERM, KEY_INT, KEY_BYTES_SIZE, KEY_FLAG, KEY_WORD };
+enum key_type { KEY_TEXT, KEY_TERM, KEY_INT, KEY_BYTES_SIZE, KEY_FLAG, KEY_WORD, KEY_NETWORKS };
 
 struct config_key {
     const char *name; /* in the file; in the environment TROTH_ and capitals */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/access.h"
 #include "cli/config.h"
 #include "cli/control.h"
 
@@ -64,12 +65,22 @@ const struct command commands[] = {
      "rule: a human decides one; to overrule it needs compelling grounds, which the person who "
      "objected reads.",
      COMMAND_PORTAL, PORTAL_MIGRATED, command_rights},
+    {"staff", "add EMAIL --role ROLE [--role ROLE …] [--language CODE]\nlist\nrole EMAIL --role ROLE [--role ROLE …]\nremove EMAIL",
+     "Who works here, and for what.",
+     "Roles: support, licensing, marketing, privacy, statistics, operations. What each may enter and read: "
+     "`troth help access`.\n"
+     "add: mails an invitation that works once, for seven days, with that address alone. The desk opens when "
+     "they have joined and set up a second factor.\n"
+     "list: who works here, and who is invited.\n"
+     "role: sets the roles, in place of those before, from the next request on.\n"
+     "remove: signs them out everywhere at once; an open invitation opens nothing any more.",
+     COMMAND_PORTAL, PORTAL_MIGRATED, command_staff},
     {"demo", "", "Fill the portal with a demo.",
-     "Makes people with a history, closed and open accounts, choices and mail, and prints how to "
-     "sign in. Does nothing where there are people already.",
+     "Makes people with a history, closed and open accounts, choices and mail, somebody of the staff for each "
+     "role, and prints how to sign in. Does nothing where there are people already.",
      COMMAND_PORTAL, PORTAL_MIGRATE, command_demo},
-    {"help", "[COMMAND]\nconfig\nman", "This text, or that of a command.",
-     "config: every key of the configuration.\nman: the manual page, as roff.", COMMAND_PLAIN,
+    {"help", "[COMMAND]\nconfig\naccess\nman", "This text, or that of a command.",
+     "config: every key of the configuration.\naccess: who may enter where, and which role reads what (docs/access.md).\nman: the manual page, as roff.", COMMAND_PLAIN,
      PORTAL_MIGRATED, command_help},
 };
 const size_t n_commands = COUNT(commands);
@@ -226,6 +237,17 @@ static void print_manual(FILE *out)
                  "deploy/troth.service names\n.It Pa /var/lib/troth\nthe data directory\n.El\n");
 }
 
+static int print_access(struct call *c)
+{
+    struct portal_words w;
+    if (portal_words(&w, c->settings, c->arena, &c->fault) != OK)
+        return call_failed(c, "help");
+    str text = access_text(c->arena, &w);
+    fwrite(text.p, 1, text.n, c->out);
+    formats_free(&w.formats);
+    return EXIT_GOOD;
+}
+
 int command_help(struct call *c)
 {
     if (c->argc == 1) {
@@ -240,6 +262,8 @@ int command_help(struct call *c)
         print_manual(c->out);
         return EXIT_GOOD;
     }
+    if (strcmp(c->argv[1], "access") == 0)
+        return print_access(c);
     for (size_t i = 0; i < n_commands; i++) {
         if (strcmp(commands[i].name, c->argv[1]) != 0)
             continue;

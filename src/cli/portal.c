@@ -14,6 +14,7 @@
 #include "privacy/consent.h"
 #include "privacy/lookup.h"
 #include "privacy/policy.h"
+#include "privacy/reading.h"
 #include "privacy/retention.h"
 
 enum { WORDS_BYTES = 64 << 20, MAX_OVERLAY = 4 << 20, MAX_LISTS = 64, MAX_PARTS = 64 };
@@ -280,6 +281,7 @@ struct gathered {
     struct named_check checks[MAX_PARTS];
     size_t n_checks;
     person_fn *person;
+    standing_fn *standing;
 };
 
 #define GATHER(to, n_to, from, n_from)                                                             \
@@ -299,6 +301,7 @@ static void gather(struct gathered *g)
 {
     g->checks[g->n_checks++] = (struct named_check){"check_marketing_mail", check_marketing_mail};
     g->checks[g->n_checks++] = (struct named_check){"check_cookies", check_cookies};
+    g->checks[g->n_checks++] = (struct named_check){"check_readings", check_readings};
     GATHER(g->tasks, g->n_tasks, portal_tasks, n_portal_tasks);
     for (size_t i = 0; i < n_features; i++) {
         const struct feature *f = features[i];
@@ -310,6 +313,8 @@ static void gather(struct gathered *g)
         GATHER(g->checks, g->n_checks, f->checks, f->n_checks);
         if (f->person)
             g->person = f->person;
+        if (f->standing)
+            g->standing = f->standing;
     }
 }
 
@@ -372,6 +377,7 @@ static enum err open_rooms(struct portal *p, const struct portal_words *w, struc
         .menu = copy_list(p->arena, g.menu, g.n_menu, sizeof *g.menu),
         .n_menu = g.n_menu,
         .person = g.person,
+        .standing = g.standing,
         .rates = s->limits_off ? no_rates : portal_rates,
         .committed = wake,
         .behind_proxy = s->behind_proxy,

@@ -275,11 +275,12 @@ static void stranger_sees_nothing(const struct route *r, const char *target)
             fail_msg("%s: a stranger gets %d", target, x.status);
         if (guarded && i == 1 && x.status != 401)
             fail_msg("%s: a stranger's program gets %d", target, x.status);
-        if (r->guard == GUARD_LOOPBACK && x.status != 404)
+        bool hidden = r->guard == GUARD_LOOPBACK || r->guard == GUARD_STAFF;
+        if (hidden && x.status != 404)
             fail_msg("%s: is open to %s", target, "192.0.2.7");
         if (x.status >= 500)
             fail_msg("%s: %d", target, x.status);
-        if (!guarded && !reads && !r->no_csrf && x.status != 403)
+        if (!guarded && !hidden && !reads && !r->no_csrf && x.status != 403)
             fail_msg("%s takes a form without our token: %d", target, x.status);
     }
 }

@@ -6,6 +6,7 @@
 #ifndef FEATURES_FEATURE_H
 #define FEATURES_FEATURE_H
 
+#include "base/network.h"
 #include "privacy/verify.h"
 #include "web/web.h"
 #include "work/mail.h"
@@ -32,6 +33,7 @@ struct settings {
     int64_t max_connections;
     int64_t workers;
     bool limits_off; /* nobody is told that they ask too often */
+    struct networks staff_networks; /* from where the desk opens; none: from anywhere */
     bool behind_proxy;
     bool demo;
     str log_level;
@@ -63,6 +65,11 @@ struct feature {
     const struct named_check *checks;
     size_t n_checks;
     person_fn *person; /* one feature has people who sign in */
+    standing_fn *standing; /* one knows who works here */
+    /* One has second factors: is one on? Where none does, nobody has one, and the desk stays shut. */
+    enum err (*second_factor)(struct tx *tx, struct portal *p, id account, bool *on);
+    /* Gives an account a second factor and says how to use it: for demos. */
+    enum err (*demo_factor)(struct portal *p, id account, struct arena *a, str *how, struct fault *f);
     /* Called once when the portal is put together, and when it is taken apart. */
     enum err (*start)(struct portal *p, struct fault *f);
     void (*stop)(struct portal *p);
@@ -71,6 +78,13 @@ struct feature {
 /* Generated: one for each name in src/features/meson.build. */
 extern const struct feature *const features[];
 extern const size_t n_features;
+
+/* What one feature asks of another without knowing it (hooks.c). */
+CHECKED enum err feature_standing(struct tx *tx, struct portal *p, id account, str peer,
+                                  struct standing *out);
+CHECKED enum err feature_second_factor(struct tx *tx, struct portal *p, id account, bool *on);
+CHECKED enum err feature_demo_factor(struct portal *p, id account, struct arena *a, str *how,
+                                     struct fault *f);
 
 #define PORTAL(req) ((struct portal *)request_app(req))
 

@@ -306,6 +306,28 @@ static enum err read_list(struct reader *r, const struct yaml *n, const char *ke
     return OK;
 }
 
+/* Who of the staff may read it; where nothing is said, nobody. */
+static enum err read_staff(struct reader *r, const struct yaml *n, struct record *rec)
+{
+    const struct yaml *list = yaml_get(n, "staff");
+    if (list == NULL)
+        return OK;
+    if (list->kind != YAML_LIST)
+        return SAY(r, list, "staff is a list of roles");
+    if (rec->subject.n == 0)
+        return SAY(r, list, "%.*s is of nobody: there is nothing to protect from the staff", STR_FMT(n->key));
+    YAML_EACH(child, list)
+    {
+        int role = role_named(child->text);
+        if (role < 0)
+            return SAY(r, child, "%.*s is no role", STR_FMT(child->text));
+        if (rec->staff & ROLE_BIT(role))
+            return SAY(r, child, "the role %.*s stands twice", STR_FMT(child->text));
+        rec->staff |= ROLE_BIT(role);
+    }
+    return OK;
+}
+
 static bool has_column(const struct table *t, str name)
 {
     for (size_t i = 0; i < t->n_columns; i++)
@@ -471,7 +493,7 @@ static enum err read_record(struct reader *r, const struct yaml *n)
     struct record rec = {.name = n->key, .service = r->service};
     int kind;
     TRY(ONLY_KEYS(r, n, "kind", "subject", "subject_optional", "purpose", "keep", "recipients",
-                  "fields", "key", "indexes", "unique", "finds"));
+                  "staff", "fields", "key", "indexes", "unique", "finds"));
     TRY(check_name(r, n));
     if (inventory_record(r->v, n->key) != NULL)
         return SAY(r, n, "record %.*s is declared twice", STR_FMT(n->key));
@@ -500,6 +522,7 @@ static enum err read_record(struct reader *r, const struct yaml *n)
     if (rec.n_rules == 0 && rec.subject.n == 0 && kind != TABLE_REFERENCE)
         return SAY(r, n, "record %.*s says not how long it is kept", STR_FMT(n->key));
     TRY(read_list(r, n, "recipients", &rec.recipients, &rec.n_recipients));
+    TRY(read_staff(r, n, &rec));
     if (kind == TABLE_LOOKUP)
         TRY(read_finds(r, n, &rec));
     struct table *t = ARENA_NEW(r->arena, struct table);
@@ -690,6 +713,8 @@ enum err inventory_each_text(const struct inventory *v, struct arena *a,
         for (size_t k = 0; k < r->n_rules; k++)
             TRY(each(str_fmt(a, "anchor.%.*s", STR_FMT(r->rules[k].name)), arg));
     }
+    for (int i = 0; i < ROLES; i++)
+        TRY(each(str_fmt(a, "role.%s", role_name((enum role)i)), arg));
     for (size_t i = 0; i < v->n_cookies; i++)
         TRY(each(str_fmt(a, "cookie.%.*s", STR_FMT(v->cookies[i].name)), arg));
     for (size_t i = 0; i < v->n_promises; i++)

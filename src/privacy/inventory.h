@@ -5,13 +5,14 @@
  *
  * Everything in it lives in the arena it was read into and is constant afterwards.
  *
- * Sources: spec GEN-05, GEN-06, GEN-11, GEN-23, RET-04, REC-08; terms of GDPR and W3C DPV.
+ * Sources: spec GEN-05, GEN-06, GEN-11, GEN-23, REC-01, RET-04, REC-08; terms of GDPR and W3C DPV.
  */
 #ifndef PRIVACY_INVENTORY_H
 #define PRIVACY_INVENTORY_H
 
 #include "base/calendar.h"
 #include "base/yaml.h"
+#include "privacy/role.h"
 #include "store/schema.h"
 
 enum legal_basis {
@@ -77,6 +78,7 @@ struct record {
     size_t n_rules;
     str *recipients; /* by key in the organisation's file */
     size_t n_recipients;
+    unsigned staff; /* which roles may read it (REC-01); 0: nobody who works here */
     str finds_record, finds_field; /* a lookup: which sealed field it finds by its keyed hash */
     const struct table *table;
 };

@@ -39,6 +39,8 @@ static json_t *record_of(const struct privacy *p, struct arena *a, const struct 
     json_t *recipients = words_recipients(p, l, a, r);
     json_put_bool(j, "has_recipients", json_array_size(recipients) > 0);
     json_put(j, "recipients", recipients);
+    json_put_bool(j, "has_readers", r->staff != 0);
+    json_put(j, "readers", words_readers(p, l, a, r->staff));
     json_put(j, "fields", fields_of(p, a, r, l));
     return j;
 }
@@ -177,6 +179,16 @@ static str joined(struct arena *a, const json_t *texts)
     return buf_str(&b);
 }
 
+static str names_of(struct arena *a, const json_t *list, const char *key)
+{
+    json_t *texts = json_array();
+    for (size_t i = 0; i < json_array_size(list); i++)
+        json_add_str(texts, json_get_str(json_array_get(list, i), key));
+    str s = joined(a, texts);
+    json_decref(texts);
+    return s;
+}
+
 struct changes {
     const struct privacy *p;
     const struct locale *l;
@@ -210,6 +222,15 @@ static void note_lists(struct changes *c, const json_t *before, const json_t *af
     }
 }
 
+/* Who inside may read it, as one change: a role alone says too little. */
+static void note_readers(struct changes *c, str title, const json_t *before, const json_t *after)
+{
+    str was = names_of(c->a, before, "name"), is = names_of(c->a, after, "name");
+    str nobody = catalog_text(c->p->catalog, c->l, c->a, MSG("readers.nobody"), NULL);
+    if (!str_eq(was, is))
+        note(c, MSG("change.readers"), title, was.n ? was : nobody, is.n ? is : nobody);
+}
+
 static void note_records(struct changes *c, const json_t *before, const json_t *after)
 {
     for (size_t i = 0; i < json_array_size(after); i++) {
@@ -229,6 +250,7 @@ static void note_records(struct changes *c, const json_t *before, const json_t *
                    MSG("change.field-added"), MSG("change.field-removed"), "label");
         note_lists(c, json_object_get(old, "recipients"), json_object_get(x, "recipients"),
                    MSG("change.recipient-added"), MSG("change.recipient-removed"), "name");
+        note_readers(c, title, json_object_get(old, "readers"), json_object_get(x, "readers"));
     }
 }
 
@@ -399,20 +421,10 @@ static void csv_cell(struct buf *b, str s, bool last)
     buf_text(b, last ? "\"\r\n" : "\",");
 }
 
-static str names_of(struct arena *a, const json_t *list, const char *key)
-{
-    json_t *texts = json_array();
-    for (size_t i = 0; i < json_array_size(list); i++)
-        json_add_str(texts, json_get_str(json_array_get(list, i), key));
-    str s = joined(a, texts);
-    json_decref(texts);
-    return s;
-}
-
 str policy_record_csv(const struct privacy *p, struct arena *a, const struct locale *l)
 {
     struct buf b = buf_new(a, 4 << 20);
-    buf_text(&b, "service,record,purpose,legal_basis,data,storage_duration,recipients,subject\r\n");
+    buf_text(&b, "service,record,purpose,legal_basis,data,storage_duration,recipients,readers_inside,subject\r\n");
     for (size_t i = 0; i < p->inventory->n_records; i++) {
         const struct record *r = &p->inventory->records[i];
         CLEANUP(json_done) json_t *j = record_of(p, a, r, l);
@@ -423,6 +435,7 @@ str policy_record_csv(const struct privacy *p, struct arena *a, const struct loc
         csv_cell(&b, names_of(a, json_object_get(j, "fields"), "label"), false);
         csv_cell(&b, joined(a, json_object_get(j, "kept")), false);
         csv_cell(&b, names_of(a, json_object_get(j, "recipients"), "name"), false);
+        csv_cell(&b, names_of(a, json_object_get(j, "readers"), "name"), false);
         csv_cell(&b, r->subject, true);
     }
     return buf_str(&b);

@@ -5,6 +5,7 @@
 #include <zip.h>
 
 #include "base/codec.h"
+#include "privacy/reading.h"
 #include "privacy/words.h"
 #include "vault/sealed_file.h"
 
@@ -12,11 +13,22 @@
 
 enum { PAGE_BYTES = 64 << 20, LIST_MAX = 100 };
 
-static bool in_scope(const struct record *r, str kind, const char *scope)
+/* Whose, and what of it. */
+struct selection {
+    str kind;
+    id subject;
+    const char *scope;
+    unsigned roles;  /* TAKEOUT_STAFF: whose reading it is … */
+    bool restricted; /* … and does the subject restrict the use? */
+};
+
+static bool in_scope(const struct record *r, const struct selection *s)
 {
-    if (!record_of_any(r) && !str_eq(r->subject, kind))
+    if (!record_of_any(r) && !str_eq(r->subject, s->kind))
         return false;
-    if (strcmp(scope, TAKEOUT_ALL) == 0)
+    if (strcmp(s->scope, TAKEOUT_STAFF) == 0)
+        return reading_may(r, s->roles, s->restricted);
+    if (strcmp(s->scope, TAKEOUT_ALL) == 0)
         return true;
     return r->purpose->basis == BASIS_CONTRACT || r->purpose->basis == BASIS_CONSENT;
 }
@@ -117,6 +129,7 @@ static json_t *about_record(const struct privacy *p, struct arena *a, const stru
     json_put_str(j, "legal_basis_text", words_basis(p, l, a, r->purpose->basis));
     json_put(j, "kept", words_kept(p, l, a, r));
     json_put(j, "recipients", words_recipients(p, l, a, r));
+    json_put(j, "readers", words_readers(p, l, a, r->staff));
     json_t *fields = json_put_object(j, "fields");
     for (size_t i = 0; i < r->n_fields; i++) {
         const struct field *f = &r->fields[i];
@@ -128,44 +141,57 @@ static json_t *about_record(const struct privacy *p, struct arena *a, const stru
     return j;
 }
 
-static enum err collect_records(struct tx *tx, const struct privacy *p, str kind, id subject,
-                                const char *scope, const struct key *k, const struct locale *l,
-                                json_t *out)
+static enum err collect_records(struct tx *tx, const struct privacy *p, const struct selection *s,
+                                const struct key *k, const struct locale *l, json_t *out)
 {
     struct arena *a = tx_arena(tx);
     json_t *records = json_put_object(out, "records"), *about = json_put_object(out, "about");
     for (size_t i = 0; i < p->inventory->n_records; i++) {
         const struct record *r = &p->inventory->records[i];
-        if (!in_scope(r, kind, scope))
+        if (!in_scope(r, s))
             continue;
         const char *name = str_cstr(a, r->name);
-        TRY(collect_rows(tx, r, subject, k, json_put_array(records, name)));
+        TRY(collect_rows(tx, r, s->subject, k, json_put_array(records, name)));
         json_put(about, name, about_record(p, a, r, l));
     }
+    return OK;
+}
+
+static enum err collect(struct tx *tx, const struct privacy *p, const struct selection *s,
+                        const struct locale *l, json_t **out)
+{
+    CLEANUP(key_wipe) struct key k;
+    CLEANUP(json_done) json_t *j = json_object();
+    struct arena *a = tx_arena(tx);
+    TRY(vault_subject_key(p->vault, s->subject, &k, a, tx_fault(tx)));
+    json_put_text(j, "$schema", "schema.json");
+    json_put_text(j, "format", FORMAT);
+    json_put_moment(j, "made", a, clock_now(p->clock));
+    json_put_text(j, "scope", s->scope);
+    json_put_text(j, "language", l->code);
+    json_put_str(j, "portal", p->organisation->product);
+    json_t *who = json_put_object(j, "subject");
+    json_put_str(who, "kind", s->kind);
+    json_put_str(who, "id", str_from(s->subject.text));
+    json_put(j, "controller", words_party(organisation_controller(p->organisation, (str){NULL, 0}), l));
+    json_put(j, "authority", words_party(&p->organisation->authority, l));
+    TRY(collect_records(tx, p, s, &k, l, j));
+    *out = TAKE(j);
     return OK;
 }
 
 enum err takeout_collect(struct tx *tx, const struct privacy *p, str kind, id subject,
                          const char *scope, const struct locale *l, json_t **out)
 {
-    CLEANUP(key_wipe) struct key k;
-    CLEANUP(json_done) json_t *j = json_object();
-    struct arena *a = tx_arena(tx);
-    TRY(vault_subject_key(p->vault, subject, &k, a, tx_fault(tx)));
-    json_put_text(j, "$schema", "schema.json");
-    json_put_text(j, "format", FORMAT);
-    json_put_moment(j, "made", a, clock_now(p->clock));
-    json_put_text(j, "scope", scope);
-    json_put_text(j, "language", l->code);
-    json_put_str(j, "portal", p->organisation->product);
-    json_t *who = json_put_object(j, "subject");
-    json_put_str(who, "kind", kind);
-    json_put_str(who, "id", str_from(subject.text));
-    json_put(j, "controller", words_party(organisation_controller(p->organisation, (str){NULL, 0}), l));
-    json_put(j, "authority", words_party(&p->organisation->authority, l));
-    TRY(collect_records(tx, p, kind, subject, scope, &k, l, j));
-    *out = TAKE(j);
-    return OK;
+    struct selection s = {.kind = kind, .subject = subject, .scope = scope};
+    return collect(tx, p, &s, l, out);
+}
+
+enum err takeout_collect_for(struct tx *tx, const struct privacy *p, str kind, id subject,
+                             unsigned roles, bool restricted, const struct locale *l, json_t **out)
+{
+    struct selection s = {kind, subject, TAKEOUT_STAFF, roles, restricted};
+    return collect(tx, p, &s, l, out);
 }
 
 /* ---- for people ---- */
@@ -201,12 +227,13 @@ static json_t *record_view(struct arena *a, const struct record *r, const json_t
     json_t *j = json_object();
     json_put_str(j, "name", r->name);
     static const char *const copied[] = {"title", "service", "purpose", "legal_basis",
-                                         "legal_basis_text", "kept", "recipients"};
+                                         "legal_basis_text", "kept", "recipients", "readers"};
     for (size_t i = 0; i < COUNT(copied); i++)
         json_put(j, copied[i], json_incref(json_object_get(about, copied[i])));
     json_put_int(j, "count", (int64_t)json_array_size(rows));
     json_put_bool(j, "empty", json_array_size(rows) == 0);
     json_put_bool(j, "has_recipients", r->n_recipients > 0);
+    json_put_bool(j, "has_readers", r->staff != 0);
     json_t *entries = json_put_array(j, "entries");
     const json_t *fields = json_object_get(about, "fields");
     for (size_t i = 0; i < json_array_size(rows); i++) {

@@ -27,6 +27,13 @@ enum { TAKEOUT_MAX_BYTES = 256 << 20 };
 CHECKED enum err takeout_collect(struct tx *tx, const struct privacy *p, str kind, id subject,
                                  const char *scope, const struct locale *l, json_t **out);
 
+/* What of it these roles of the staff may read (REC-01), and nothing else: scope "staff". Where its
+ * subject has asked that nothing be done with it (RGT-05), only what goes on all the same. */
+#define TAKEOUT_STAFF "staff"
+CHECKED enum err takeout_collect_for(struct tx *tx, const struct privacy *p, str kind, id subject,
+                                     unsigned roles, bool restricted, const struct locale *l,
+                                     json_t **out);
+
 /* The same as lists with labels, for templates: {records: [{title, why, basis, kept, recipients,
  * count, entries: [{fields: [{label, text, …}]}]}]}. Borrows nothing; the caller owns it. */
 json_t *takeout_view(const struct privacy *p, struct arena *a, const json_t *data,

@@ -24,7 +24,7 @@ struct trail_event {
     str note;         /* what or why, in words; at most TRAIL_NOTE_MAX bytes */
 };
 
-enum { TRAIL_NOTE_MAX = 500 };
+enum { TRAIL_NOTE_MAX = 4000 };
 
 /* Adds one: kind, actor, address, browser and note are the caller's; the rest is set here. In the
  * caller's transaction: the event is kept exactly if what it tells of was. ERR_INPUT: the note is too

@@ -90,6 +90,20 @@ json_t *words_recipients(const struct privacy *p, const struct locale *l, struct
     return list;
 }
 
+json_t *words_readers(const struct privacy *p, const struct locale *l, struct arena *a,
+                      unsigned roles)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < ROLES; i++) {
+        if (!(roles & ROLE_BIT(i)))
+            continue;
+        json_t *one = json_add_object(list);
+        json_put_str(one, "name", text_of(p, l, a, str_fmt(a, "role.%s", role_name((enum role)i))));
+        json_put_text(one, "role", role_name((enum role)i));
+    }
+    return list;
+}
+
 static void put_or_null(json_t *j, const char *key, str s)
 {
     if (s.n > 0)

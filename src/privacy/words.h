@@ -24,6 +24,9 @@ json_t *words_kept(const struct privacy *p, const struct locale *l, struct arena
 /* The names of those who receive it, as a JSON array of {name, service, country}. */
 json_t *words_recipients(const struct privacy *p, const struct locale *l, struct arena *a,
                          const struct record *r);
+/* The roles that may read it, as a JSON array of {name: their label, role}. */
+json_t *words_readers(const struct privacy *p, const struct locale *l, struct arena *a,
+                      unsigned roles);
 /* A party as {name, role, address: [lines], email, phone, url}; absent ones are null. */
 json_t *words_party(const struct party *party, const struct locale *l);
 

@@ -60,11 +60,15 @@ static void put_languages(struct request *req, json_t *page)
     }
 }
 
-static void put_menu(struct request *req, json_t *page)
+/* A person's own menu, or the desk's, by roles. */
+static void put_menu(struct request *req, json_t *page, const char *name, bool desk)
 {
     const struct web_config *c = &req->web->config;
-    json_t *list = json_put_array(page, "menu");
+    json_t *list = json_put_array(page, name);
     for (size_t i = 0; i < c->n_menu && req->session.there; i++) {
+        bool mine = desk ? (c->menu[i].roles & req->staff.roles) != 0 : c->menu[i].roles == 0;
+        if (!mine)
+            continue;
         json_t *x = json_add_object(list);
         json_put_text(x, "url", c->menu[i].path);
         json_put_str(x, "label", catalog_text(c->privacy->catalog, &req->locale, req->arena, c->menu[i].label, NULL));
@@ -98,7 +102,9 @@ static json_t *frame_of(struct request *req)
     json_put_bool(page, "demo", c->demo);
     json_put_str(page, "path", req->path);
     put_languages(req, page);
-    put_menu(req, page);
+    json_put_bool(page, "staff", req->session.there && req->session.staff);
+    put_menu(req, page, "menu", false);
+    put_menu(req, page, "desk_menu", true);
     put_notice(req, page);
     return page;
 }

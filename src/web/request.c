@@ -47,6 +47,17 @@ enum err request_key(struct request *req, struct key *out)
                              req->fault);
 }
 
+bool request_may_read(const struct request *req, const char *record)
+{
+    const char *const *reads = req->route->reads;
+    const struct record *r = inventory_record(request_privacy(req)->inventory, str_from(record));
+    bool declared = reads == reads_by_role;
+    assert(r != NULL);
+    for (size_t i = 0; !declared && reads && reads[i]; i++)
+        declared = strcmp(reads[i], record) == 0;
+    return declared && (r->staff & req->staff.roles) != 0;
+}
+
 str request_query(struct request *req, const char *name, size_t max)
 {
     str rest = req->query, pair, key, raw, value;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+const char *const reads_by_role[] = {"*", NULL};
+
 struct router {
     const struct route **rows;
     size_t n;
@@ -9,7 +11,9 @@ struct router {
 
 static enum err check_row(const struct route *row, struct fault *f)
 {
-    const char *lacks = row->run == NULL                                ? "handler"
+    const char *lacks = row->guard == GUARD_STAFF && row->roles == 0     ? "roles"
+                        : row->guard != GUARD_STAFF && (row->roles || row->reads) ? "guard for the staff"
+                        : row->run == NULL                                ? "handler"
                         : row->guard == GUARD_MISSING                   ? "guard"
                         : row->rate == RATE_MISSING                     ? "rate class"
                         : row->path[0] != '/'                           ? "path"
@@ -22,14 +26,44 @@ static enum err check_row(const struct route *row, struct fault *f)
     return OK;
 }
 
-enum err router_new(struct arena *a, const struct route *const *lists, size_t n,
-                    struct router **out, struct fault *f)
+/* What it reads is declared, and open to every role that it is open to. */
+static enum err check_reads(const struct route *row, const struct inventory *v, struct fault *f)
+{
+    for (size_t i = 0; row->reads && row->reads != reads_by_role && row->reads[i]; i++) {
+        const struct record *r = v ? inventory_record(v, str_from(row->reads[i])) : NULL;
+        if (r == NULL)
+            return FAIL(f, ERR_INPUT, "route %s reads %s, which is no record", row->path, row->reads[i]);
+        for (int role = 0; role < ROLES; role++)
+            if (row->roles & ~r->staff & ROLE_BIT(role))
+                return FAIL(f, ERR_INPUT, "route %s reads %s, which %s may not", row->path, row->reads[i],
+                            role_name((enum role)role));
+    }
+    return OK;
+}
+
+/* A form that is wrong is shown again on a page whose guard is not asked a second time. */
+static enum err check_again(const struct router *r, const struct route *row, struct fault *f)
+{
+    str segments[MAX_SEGMENTS];
+    int allowed;
+    const struct route *page =
+        row->guard == GUARD_STAFF && row->again
+            ? router_find(r, METHOD_GET, str_from(row->again), segments, &allowed)
+            : NULL;
+    if (page && (page->guard != GUARD_STAFF || row->roles & ~page->roles))
+        return FAIL(f, ERR_INPUT, "route %s shows %s again to roles that it is not open to", row->path, row->again);
+    return OK;
+}
+
+enum err router_new(struct arena *a, const struct inventory *v, const struct route *const *lists,
+                    size_t n, struct router **out, struct fault *f)
 {
     struct router *r = ARENA_NEW(a, struct router);
     size_t cap = 0;
     for (size_t i = 0; i < n; i++) {
         for (const struct route *row = lists[i]; row->path != NULL; row++) {
             TRY(check_row(row, f));
+            TRY(check_reads(row, v, f));
             for (size_t k = 0; k < r->n; k++)
                 if (r->rows[k]->method == row->method && strcmp(r->rows[k]->path, row->path) == 0)
                     return FAIL(f, ERR_INPUT, "route %s stands twice", row->path);
@@ -37,6 +71,8 @@ enum err router_new(struct arena *a, const struct route *const *lists, size_t n,
             r->rows[r->n++] = row;
         }
     }
+    for (size_t i = 0; i < r->n; i++)
+        TRY(check_again(r, r->rows[i], f));
     *out = r;
     return OK;
 }
@@ -100,4 +136,13 @@ const struct route *router_find(const struct router *r, enum method method, str 
     *allowed = 0;
     const struct route *found = find(r, method, path, segments, true, allowed);
     return found || *allowed ? found : find(r, method, path, segments, false, allowed);
+}
+
+bool router_is_staffs(const struct router *r, str path)
+{
+    str segments[MAX_SEGMENTS];
+    int allowed;
+    const struct route *get = router_find(r, METHOD_GET, path, segments, &allowed);
+    const struct route *post = router_find(r, METHOD_POST, path, segments, &allowed);
+    return (get && get->guard == GUARD_STAFF) || (post && post->guard == GUARD_STAFF);
 }

@@ -315,7 +315,7 @@ static void routes_are_found(void **state)
     str seg[MAX_SEGMENTS];
     int allowed;
     const struct route *lists[] = {good};
-    assert_int_equal(router_new(a, lists, 1, &r, &fault), OK);
+    assert_int_equal(router_new(a, NULL, lists, 1, &r, &fault), OK);
     assert_ptr_equal(route(r, METHOD_GET, "/", &allowed, seg), &good[0]);
     assert_ptr_equal(route(r, METHOD_HEAD, "/a/7", &allowed, seg), &good[1]);
     assert_str(seg[0], "7");
@@ -350,12 +350,38 @@ static void a_route_that_leaves_something_out_does_not_start(void **state)
     for (size_t i = 0; i < COUNT(bad); i++) {
         const struct route *lists[] = {bad[i]};
         fault_clear(&fault);
-        assert_int_equal(router_new(a, lists, 1, &r, &fault), ERR_INPUT);
+        assert_int_equal(router_new(a, NULL, lists, 1, &r, &fault), ERR_INPUT);
         assert_non_null(strstr(fault.text, "x has no"));
+    }
+    /* REC-01: the staff's rows say to whom they are open, and no others do. */
+    static const char *const account[] = {"account", NULL}, *const consent[] = {"consent", NULL}, *const typo[] = {"acount", NULL};
+    static const struct record known[] = {
+        {.name = {"account", 7}, .staff = ROLE_BIT(ROLE_SUPPORT) | ROLE_BIT(ROLE_PRIVACY)}, {.name = {"consent", 7}}};
+    static const struct inventory inventory = {.records = (struct record *)(uintptr_t)known, .n_records = COUNT(known)};
+    static const struct {
+        struct route rows[3];
+        const char *says;
+    } staffs[] = {
+        {{{METHOD_GET, "/x", nothing, GUARD_STAFF, RATE_PAGE}}, "route /x has no roles"},
+        {{{METHOD_GET, "/x", nothing, GUARD_SIGNED_IN, RATE_PAGE, .roles = ROLE_BIT(ROLE_SUPPORT)}}, "route /x has no guard for the staff"},
+        {{{METHOD_GET, "/x", nothing, GUARD_PUBLIC, RATE_PAGE, .reads = account}}, "route /x has no guard for the staff"},
+        {{{METHOD_GET, "/x", nothing, GUARD_STAFF, RATE_PAGE, .roles = ROLE_BIT(ROLE_SUPPORT), .reads = typo}}, "route /x reads acount, which is no record"},
+        {{{METHOD_GET, "/x", nothing, GUARD_STAFF, RATE_PAGE, .roles = ROLE_BIT(ROLE_SUPPORT), .reads = consent}}, "route /x reads consent, which support may not"},
+        {{{METHOD_GET, "/x", nothing, GUARD_STAFF, RATE_PAGE, .roles = ROLE_BIT(ROLE_SUPPORT) | ROLE_BIT(ROLE_STATISTICS), .reads = account}}, "route /x reads account, which statistics may not"},
+        {{{METHOD_GET, "/x", nothing, GUARD_STAFF, RATE_PAGE, .roles = ROLE_BIT(ROLE_PRIVACY)},
+          {METHOD_POST, "/x", nothing, GUARD_STAFF, RATE_FORM, &form_button, .again = "/x", .roles = ALL_ROLES}}, "route /x shows /x again to roles that it is not open to"},
+        {{{METHOD_GET, "/x", nothing, GUARD_STAFF, RATE_PAGE, .roles = ROLE_BIT(ROLE_SUPPORT), .reads = account}}, NULL},
+        {{{METHOD_GET, "/x", nothing, GUARD_STAFF, RATE_PAGE, .roles = ALL_ROLES, .reads = reads_by_role}}, NULL},
+    };
+    for (size_t i = 0; i < COUNT(staffs); i++) {
+        const struct route *lists[] = {staffs[i].rows};
+        fault_clear(&fault);
+        assert_int_equal(router_new(a, &inventory, lists, 1, &r, &fault), staffs[i].says ? ERR_INPUT : OK);
+        assert_string_equal(fault.text, staffs[i].says ? staffs[i].says : "");
     }
     const struct route *twice[] = {good, good};
     fault_clear(&fault);
-    assert_int_equal(router_new(a, twice, 2, &r, &fault), ERR_INPUT);
+    assert_int_equal(router_new(a, NULL, twice, 2, &r, &fault), ERR_INPUT);
     assert_non_null(strstr(fault.text, "twice"));
 }
 

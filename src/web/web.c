@@ -23,7 +23,7 @@ enum err web_open(struct web **out, const struct web_config *config, struct faul
     w->config = *config;
     w->tls = str_starts(config->public_url, STR("https://"));
     w->origin = config->public_url;
-    enum err e = router_new(a, config->routes, config->n_lists, &w->router, f);
+    enum err e = router_new(a, config->privacy ? config->privacy->inventory : NULL, config->routes, config->n_lists, &w->router, f);
     if (e == OK && (w->limits = limits_new(config->rates)) == NULL)
         e = FAIL(f, ERR_BUSY, "out of memory");
     if (e != OK) {
@@ -109,6 +109,9 @@ static enum err find_person(struct exchange *x)
     if (req->web->config.person)
         TRY(req->web->config.person(tx, req->web->config.app, req->session.account, &person));
     set_locale(x, &person);
+    /* Asked anew at every request: what is taken from somebody is gone on every server at once. */
+    if (req->route->guard == GUARD_STAFF && req->session.staff && req->web->config.standing)
+        TRY(req->web->config.standing(tx, req->web->config.app, req->session.account, req->peer, &req->staff));
     return session_touch(p->db, p->clock, &req->session, req->arena, req->fault);
 }
 
@@ -118,6 +121,34 @@ static str allow_text(struct arena *a, int allowed)
                    allowed & METHOD_POST ? (allowed & METHOD_GET ? ", POST" : "POST") : "");
 }
 
+/*
+ * To the public and to customers, nothing under the desk's paths exists: a 401 or 403 would say which
+ * paths there are, and to somebody who has got hold of an account, whether it is one of the staff's.
+ * Who works here is told what keeps them out, for they can do something about it.
+ */
+static void check_staff(struct exchange *x, str here)
+{
+    struct request *req = &x->req;
+    const struct standing *s = &req->staff;
+    if (!s->here) {
+        /* The same page, to the byte, as at an address that is none: there nobody is asked who they are. */
+        req->session = (struct session){0};
+        set_locale(x, NULL);
+        refuse(x, 404, MSG("problem.not-found"));
+    } else if (!s->network) {
+        refuse(x, 403, MSG("problem.network"));
+    } else if (!s->second_factor) {
+        refuse(x, 403, MSG("problem.second-factor"));
+        req->redirect = STR("/account/security?done=second-factor-first");
+    } else if (req->session.factor == 0) { /* the session is older than the factor */
+        refuse(x, 403, MSG("problem.confirm"));
+        req->redirect = str_fmt(req->arena, "/account/confirm?with=factor&next=%.*s",
+                                STR_FMT(percent_encode(req->arena, req->route->method == METHOD_GET ? here : STR("/desk"))));
+    } else if ((s->roles & req->route->roles) == 0) {
+        refuse(x, 403, MSG("problem.role"));
+    }
+}
+
 /* The guard of a row, before its handler. */
 static void check_guard(struct exchange *x)
 {
@@ -125,7 +156,9 @@ static void check_guard(struct exchange *x)
     const struct route *r = req->route;
     str here = str_fmt(req->arena, "%.*s%s%.*s", STR_FMT(req->path), req->query.n ? "?" : "",
                        STR_FMT(req->query));
-    if (r->guard == GUARD_LOOPBACK && !is_loopback(req->web, req->head)) {
+    if (r->guard == GUARD_STAFF) {
+        check_staff(x, here);
+    } else if (r->guard == GUARD_LOOPBACK && !is_loopback(req->web, req->head)) {
         refuse(x, 404, MSG("problem.not-found"));
     } else if (r->guard == GUARD_SIGNED_IN || r->guard == GUARD_RECENT) {
         bool recent = session_is_recent(&req->session, request_privacy(req)->clock);
@@ -185,13 +218,17 @@ static void read_head(struct exchange *x)
     }
     req->method = method_named(req->head->method);
     req->route = router_find(w->router, req->method, req->path, req->segment, &allowed);
+    if (req->route == NULL && router_is_staffs(w->router, req->path))
+        allowed = 0; /* 405 would say that there is something */
     if (req->route == NULL && allowed == 0 && req->path.n > 1 && str_ends(req->path, STR("/"))) {
         req->redirect = str_head(req->path, req->path.n - 1);
-        if (router_find(w->router, METHOD_GET, req->redirect, req->segment, &allowed) != NULL) {
+        if (router_find(w->router, METHOD_GET, req->redirect, req->segment, &allowed) != NULL &&
+            !router_is_staffs(w->router, req->redirect)) {
             refuse(x, 308, MSG("problem.moved"));
             return;
         }
         req->redirect = (str){NULL, 0};
+        allowed = 0;
     }
     if (req->route == NULL) {
         if (allowed)

@@ -37,7 +37,13 @@ enum guard {
     GUARD_SIGNED_IN,
     GUARD_RECENT,   /* signed in, and the password proved within ten minutes */
     GUARD_LOOPBACK, /* from this machine, past no proxy */
+    /* Who works here in one of the row's roles, has a second factor, and comes from a network that the
+     * desk is open to. To everybody else such a path does not exist (404). */
+    GUARD_STAFF,
 };
+
+/* For `reads`: whatever the inventory opens to the reader's roles. */
+extern const char *const reads_by_role[];
 
 struct route {
     enum method method; /* GET also answers HEAD */
@@ -51,12 +57,16 @@ struct route {
     size_t body_max;                 /* POST: bytes; 0: 16 KiB; with files, of the whole body */
     int least_ms;                    /* POST: answers no sooner, so that the time tells nothing */
     bool no_csrf;                    /* POST from elsewhere: a token in it says all (RFC 8058) */
+    unsigned roles;                  /* GUARD_STAFF: to whom of the staff it is open (role.h) */
+    const char *const *reads;        /* GUARD_STAFF: records of people that it shows, NULL-terminated; each
+                                      * must be open to each of the roles */
 };
 
 /* Where it stands in the menu of people who are signed in. */
 struct menu_entry {
     const char *path;
     const char *label; /* a key */
+    unsigned roles;    /* of the desk's menu, for these; 0: of everybody's own */
 };
 
 /* What a feature knows of a signed-in person that every page needs. */
@@ -64,6 +74,16 @@ struct person {
     str language; /* ISO 639, or empty */
     str zone;     /* IANA, or empty */
 };
+/* What a feature knows of somebody who works here. */
+struct standing {
+    bool here;          /* they do, now */
+    bool second_factor; /* they have one, without which the desk stays shut (SEC-07) */
+    bool network;       /* they come from where the desk is open to */
+    unsigned roles;
+    str pseudonym; /* as the people whom they look at read it */
+};
+typedef enum err standing_fn(struct tx *tx, void *app, id account, str peer, struct standing *out);
+
 typedef enum err person_fn(struct tx *tx, void *app, id account, struct person *out);
 
 struct web_config {
@@ -76,13 +96,15 @@ struct web_config {
     const struct menu_entry *menu;
     size_t n_menu;
     person_fn *person;
+    standing_fn *standing; /* NULL: nobody works here, and what is GUARD_STAFF does not exist */
     const struct rate_config *rates; /* RATE_CLASSES of them */
     void (*committed)(void *app);    /* called after a write was committed; may be NULL */
     bool behind_proxy; /* X-Forwarded-For is set by a proxy of ours */
     bool demo;         /* pages say so, and link to the mail that was "sent" */
 };
 
-/* ERR_INPUT: a route row that leaves something out, by its path. */
+/* ERR_INPUT: a route row that leaves something out, by its path; one of the staff's that reads what no
+ * record is, or what one of its roles may not read. */
 CHECKED enum err web_open(struct web **out, const struct web_config *config, struct fault *f);
 void web_close(struct web **w); /* for CLEANUP */
 
@@ -100,6 +122,7 @@ struct request {
     const struct route *route;
     str segment[MAX_SEGMENTS]; /* values of the path's ':' segments */
     struct session session;    /* .there: is somebody signed in? */
+    struct standing staff;     /* GUARD_STAFF: who it is that works here */
     struct locale locale;
     str peer;                  /* the visitor's address */
     struct form_state form;    /* what a POST sent, checked */
@@ -130,6 +153,10 @@ struct tx *request_write(struct request *req);
 void request_rest(struct request *req);
 /* The signed-in person's key, fetched once. */
 CHECKED enum err request_key(struct request *req, struct key *out);
+
+/* GUARD_STAFF: does the row read this record, and may the reader (REC-01)? A name that no record has is
+ * a bug and aborts. */
+bool request_may_read(const struct request *req, const char *record);
 
 /* A parameter of the query, decoded; empty where it is absent, malformed or longer than max. */
 str request_query(struct request *req, const char *name, size_t max);

@@ -27,10 +27,12 @@ class Words(portal.Case):
         """Fails if wrong usage is taken for success, or leaves the person without the right form."""
         for words in ([], ["nonsense"], ["--nonsense"], ["export"], ["export", "a@example.com"], ["erase"], ["policy"],
                       ["policy", "due", "2026-01-31"], ["policy", "due", "2026-01-31T12:00:00Z", "a month"],
-                      ["policy", "show", "no-such-service"], ["vault"], ["vault", "burn"], ["rights"], ["rights", "rule"],
+                      ["policy", "show", "no-such-service"], ["vault"], ["vault", "burn"], ["rights"], ["rights", "rule"], ["staff"], ["staff", "add"], ["staff", "add", "a@example.com"],
+                      ["staff", "add", "nobody", "--role", "support"], ["staff", "add", "a@example.com", "--role", "pope"],
+                      ["staff", "add", "a@example.com", "--role", "support", "--language", "xx"], ["staff", "fire", "a@example.com"],
                       ["--config"], ["help", "nonsense"], ["verify", "extra"], ["sweep", "--wet"]):
             env = {}
-            if words and words[0] in ("export", "erase", "rights", "verify", "sweep"):
+            if words and words[0] in ("export", "erase", "rights", "staff", "verify", "sweep"):
                 self.bare().cli("vault", "init")
             run = self.cli(*words, env=env)
             self.assertEqual(run.returncode, 2, (words, run.stdout, run.stderr))
@@ -40,7 +42,7 @@ class Words(portal.Case):
     def test_every_command_has_help(self):
         help_text = self.cli("--help").stdout
         commands = re.findall(r"^  (\w+) ", help_text, re.M)
-        for needed in ("serve", "migrate", "sweep", "verify", "export", "erase", "policy", "vault", "demo"):
+        for needed in ("serve", "migrate", "sweep", "verify", "export", "erase", "policy", "vault", "staff", "demo"):
             self.assertIn(needed, commands)
         for command in commands:
             run = self.cli(command, "--help")
@@ -107,6 +109,10 @@ class Configuration(portal.Case):
             ("data: /tmp/x\npublic_url: ftp://x\n", r"troth.yaml:2: public_url"),
             ("data: /tmp/x\nlisten: nowhere\n", r"troth.yaml:2: listen"),
             ("data: /tmp/x\nmail: pigeon:loft\n", r"troth.yaml:2: mail"),
+            ("data: /tmp/x\nstaff_networks: here\n", r"troth.yaml:2: staff_networks: networks, such as"),
+            ("data: /tmp/x\nstaff_networks: 192.0.2.1/24\n", r"troth.yaml:2: staff_networks"),
+            ("data: /tmp/x\nstaff_networks: [192.0.2.0/24, 10.0.0.0/33]\n", r"troth.yaml:2: staff_networks"),
+            ("data: /tmp/x\nstaff_networks: [[192.0.2.0/24]]\n", r"troth.yaml:2: staff_networks: a list of networks"),
             ("data: /tmp/x\nmail_from: nobody\n", r"troth.yaml:2: mail_from"),
         )
         for text, expected in cases:

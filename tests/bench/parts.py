@@ -99,7 +99,7 @@ class Bench:
         rows = subprocess.Popen(["sqlite3", "-csv", str(file), f"SELECT {wanted} FROM {table}"],
                                 stdout=subprocess.PIPE)
         subprocess.run([self.postgres.bin / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1",
-                        f"{self.postgres.base}/{database}", "-c",
+                        f"{self.postgres.base}/{database}", "-c", f"DELETE FROM {into}", "-c",
                         f"COPY {into} ({names}) FROM STDIN (FORMAT csv)"], stdin=rows.stdout, check=True)
         if rows.wait() != 0:
             raise SystemExit(f"bench: {table} was not read")

@@ -2,10 +2,10 @@
 // remembered devices. Passkeys are made by Chromium's virtual authenticator. And what its pages look like
 // to axe, also where quality.test.mjs does not come: in the middle of signing in.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, describe } from "node:test";
+import { appCode } from "./app.mjs";
 import { openBrowser } from "./browser.mjs";
 import { Person, press } from "./person.mjs";
 import { startPortal } from "./portal.mjs";
@@ -20,20 +20,6 @@ after(async () => {
     await browser.close();
     await portal.stop();
 });
-
-// ---- an authenticator app ----
-
-function base32(text) {
-    const bits = [...text].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0")).join("");
-    return Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)));
-}
-
-function appCode(secret, step = 0) {
-    const counter = Buffer.alloc(8);
-    counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + step));
-    const mac = createHmac("sha1", base32(secret)).update(counter).digest(), at = mac.at(-1) & 15;
-    return String((mac.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, "0");
-}
 
 // ---- a browser's own authenticator ----
 

@@ -1,5 +1,6 @@
 // A person at a browser: what people do, by the words that they see.
 import assert from "node:assert/strict";
+import { appCode } from "./app.mjs";
 import { PASSWORD } from "./portal.mjs";
 import { words } from "./words.mjs";
 
@@ -132,5 +133,46 @@ export class Person {
         await this.signIn();
         await this.sees("overview.title");
         return this;
+    }
+
+    // ---- working here ----
+
+    // Invited from the command line; the path of the link in the mail.
+    async invited(...roles) {
+        this.portal.command("staff", "add", this.address, "--language", this.language, ...roles.flatMap((r) => ["--role", r]));
+        const subject = this.say.text("mail.staff-invitation.subject", { product: "Example Security" });
+        return (await this.portal.mail(this.address, subject)).link;
+    }
+
+    // Two-step sign-in by app; its secret. This moment's code is left for signing in.
+    async turnOnApp() {
+        await this.go("/account/security/totp");
+        await this.press("totp.begin");
+        const secret = (await this.page.locator("main code").innerText()).replaceAll(" ", "");
+        await this.field("field.totp-code").fill(appCode(secret, -1));
+        await this.press("totp.submit");
+        return secret;
+    }
+
+    // Somebody with an account begins to work here, and has the desk before them.
+    async workHere(...roles) {
+        const secret = await this.turnOnApp();
+        await this.go(await this.invited(...roles));
+        await this.field("join.name").fill("Eva Berg");
+        await this.press("join.submit");
+        await this.isTold("done.staff-joined");
+        await this.field("field.email").fill(this.address);
+        await this.field("field.password").fill(this.password);
+        await this.press("sign-in.submit");
+        await this.field("field.totp-code").fill(appCode(secret));
+        await this.press("proofs.submit-totp");
+        await this.sees("desk.title");
+    }
+
+    async search(who, reason) {
+        await this.go("/desk");
+        await this.field("desk.who").fill(who);
+        await this.field("desk.reason").fill(reason);
+        return this.press("desk.search-submit");
     }
 }

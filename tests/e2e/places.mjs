@@ -5,17 +5,28 @@ import { until } from "./portal.mjs";
 
 const NEWS = "mail.news-welcome.subject";
 
-// Who goes there: a visitor; a person who has just come; one with a history; and one who is leaving,
-// whose links stand for those of many.
+const ROLES = ["support", "licensing", "marketing", "privacy", "statistics", "operations"];
+
+// Who goes there: a visitor; a person who has just come; one with a history; one who is leaving, whose
+// links stand for those of many; one who works here in every role, one who counts only, and one who is
+// invited.
 export async function makePeople(browser, portal, language) {
     const come = (name) => Person.come(browser, portal, language, `${name}.${language}@example.com`);
-    const [visitor, fresh, settled, leaving] = await Promise.all(["visitor", "fresh", "settled", "leaving"].map(come));
+    const [visitor, fresh, settled, leaving, worker, counter, invited] = await Promise.all(
+        ["visitor", "fresh", "settled", "leaving", "worker", "counter", "invited"].map(come));
+    for (const [who, roles] of [[worker, ROLES], [counter, ["statistics"]]]) {
+        await who.join();
+        await who.workHere(...roles);
+    }
+    await invited.join();
     await fresh.join();
     await settled.join({ news: true });
     await leaving.join({ news: true });
     await giveHistory(settled);
     const { guarded, stepping } = await makeGuarded(come);
-    return { visitor, fresh, settled, leaving, guarded, stepping, links: await leave(leaving, visitor) };
+    const links = await leave(leaving, visitor);
+    links.invitation = await invited.invited("support", "privacy");
+    return { visitor, fresh, settled, leaving, guarded, stepping, worker, counter, invited, links };
 }
 
 // One whose number is confirmed, with a device that is remembered, and the same person in the middle of
@@ -242,4 +253,55 @@ export const places = {
         await who.go("/account/privacy");
         return submit(who, "/account/privacy/takeout/share");
     }],
+
+    "invitation": ["visitor", 200, by("invitation")],
+    "invitation-other": ["fresh", 200, by("invitation")],
+    "invitation-own": ["invited", 200, by("invitation")],
+    "invitation-wrong": ["invited", 422, async (who, links) => {
+        await who.go(links.invitation);
+        return submit(who, "/staff/invitation");
+    }],
+    "invitation-gone": ["visitor", 410, at("/staff/invitation?t=gone")],
+    "security-second-factor-first": ["fresh", 200, at("/account/security?done=second-factor-first")],
+
+    "desk": ["worker", 200, at("/desk")],
+    "desk-counter": ["counter", 200, at("/desk")],
+    "desk-wrong": ["worker", 422, sent("/desk", "/desk/search", { "#search-who": "kim@" })],
+    "desk-nobody": ["worker", 404, sent("/desk", "/desk/search", { "#search-who": "nobody@example.com", "#search-reason": "1042" })],
+    "desk-rights": ["worker", 200, at("/desk/rights")],
+    // Before the card of the one who objected: with that open, the objection is, too.
+    "desk-objection": ["worker", 200, firstObjection],
+    "desk-objection-open": ["worker", 200, async (who) => {
+        await firstObjection(who);
+        return submit(who, "/desk/rights/open");
+    }],
+    "desk-objection-wrong": ["worker", 422, async (who) => {
+        await firstObjection(who);
+        await who.page.check("#decide-decision-overrule");
+        return submit(who, "/desk/rights");
+    }],
+    "desk-card": ["worker", 200, (who) => who.search(`settled.${who.language}@example.com`, "1042: Something is not right."), { opened: true }],
+    "desk-card-closed": ["worker", 200, async (who) => {
+        await who.go("/desk/staff");
+        return press(who.page, who.page.locator("main .row a.button").last());
+    }],
+    "desk-card-wrong": ["worker", 422, async (who) => {
+        await who.go("/desk/staff");
+        await press(who.page, who.page.locator("main .row a.button").last());
+        return submit(who, "/desk/person");
+    }],
+    "desk-staff": ["worker", 200, at("/desk/staff")],
+    "desk-access": ["worker", 200, at("/desk/access")],
+    "desk-access-by": ["worker", 200, async (who) => {
+        await who.go("/desk/access");
+        await who.page.selectOption("#staff", { index: 1 });
+        return submit(who, "/desk/access");
+    }],
+    "desk-not-yours": ["counter", 403, at("/desk/access")],
+    "desk-not-there": ["fresh", 404, at("/desk")],
 };
+
+async function firstObjection(who) {
+    await who.go("/desk/rights");
+    return press(who.page, who.page.locator("main .row a.button").first());
+}

@@ -1,5 +1,6 @@
 /*
- * Small things that come as text: IDs, terms, moments, mail addresses, encodings, words of formats.
+ * Small things that come as text: IDs, terms, moments, mail addresses, networks, encodings, words of
+ * formats.
  *
  * Input: the text. What must hold: what is read and written again reads as the same; an accepted
  * address is one word without anything that a header, a log or a page could stumble over; what we
@@ -12,6 +13,7 @@
 #include "base/email.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/network.h"
 #include "text/format.h"
 
 static void check_id(str s)
@@ -63,6 +65,23 @@ static void check_email(struct arena *a, str s)
     MUST(email_parse(a, e.wire, &again) == OK && str_eq(again.same, e.same));
     if (e.shown.n <= EMAIL_MAX)
         MUST(email_parse(a, e.shown, &again) == OK && str_eq(again.same, e.same));
+}
+
+/* A network has its own first address; what is in a longer prefix is in the shorter one. */
+static void check_network(struct arena *a, str s)
+{
+    struct network n;
+    struct networks many;
+    str address = s, length;
+    if (networks_parse(a, s, &many) == OK)
+        MUST(many.n <= s.n && (many.n > 0 || str_trim(s).n == 0 || str_has(s, ',')));
+    if (network_parse(s, &n) != OK)
+        return;
+    MUST(n.bits >= 0 && n.bits <= (n.v6 ? 128 : 32));
+    str_cut(s, '/', &address, &length);
+    for (; n.bits > 0; n.bits--)
+        MUST(networks_have(&(struct networks){&n, 1}, address));
+    MUST(networks_have(&(struct networks){&n, 1}, address));
 }
 
 static void check_codecs(struct arena *a, str s)
@@ -135,6 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     check_term(a, s);
     check_moment(a, s);
     check_email(a, s);
+    check_network(a, s);
     check_codecs(a, s);
     check_utf8(s);
     check_json(a, s);

@@ -33,6 +33,7 @@ CHECKED enum err account_make(struct portal *p, str address, str hash, const cha
 /*
  * Signs somebody in who has proved who they are: a session of its own (the one before in this
  * browser ends), its cookie, the security log, and the answer: on to `next`, where that is a path of ours.
+ * Who works here gets one of the shorter sessions, which opens the desk.
  * `how` says by what: "password", "password+totp", "passkey" …
  */
 CHECKED enum err account_enter(struct request *req, struct tx *tx, account_id which, const char *how,

@@ -9,11 +9,14 @@ enum err account_enter(struct request *req, struct tx *tx, account_id which, con
     struct session s;
     str token;
     const struct privacy *p = request_privacy(req);
+    struct standing staff;
+    TRY(feature_standing(tx, PORTAL(req), which.id, (str){NULL, 0}, &staff));
     struct session_start start = {.account = which.id,
                                   .key = &k,
                                   .address = req->peer,
                                   .browser = request_browser(req),
-                                  .how = how};
+                                  .how = how,
+                                  .staff = staff.here};
     struct trail_event event = {
         .kind = STR("signed-in"), .address = start.address, .browser = start.browser, .note = str_from(how)};
     TRY(vault_subject_key(p->vault, which.id, &k, req->arena, req->fault));
@@ -25,7 +28,9 @@ enum err account_enter(struct request *req, struct tx *tx, account_id which, con
     TRY(session_begin(tx, p, &start, &s, &token));
     TRY(trail_add(tx, p, which.id, &k, &event));
     request_sign_in(req, token);
-    return request_see(req, 200, request_is_local(next) ? next : STR("/account"));
+    return request_see(req, 200, request_is_local(next) ? next
+                                 : staff.here            ? STR("/desk")
+                                                         : STR("/account"));
 }
 
 enum err account_tell(struct tx *tx, struct portal *p, account_id which, const struct key *k,

@@ -23,8 +23,8 @@
 /* Has the person a second step that is on? */
 CHECKED enum err factors_on(struct tx *tx, account_id which, bool *on);
 
-/* Is one to be asked for now? Not of who has none, nor on a device that they said to remember; that
- * it was used is noted in tx, a write transaction. */
+/* Is one to be asked for now? Not of who has none, nor on a device that they said to remember (the staff
+ * are asked there, too); that it was used is noted in tx, a write transaction. */
 CHECKED enum err factors_needed(struct request *req, struct tx *tx, account_id which, bool *needed);
 /* The password was right, and that is not enough: no session, but ten minutes to bring the second
  * step, and the answer: on to /sign-in/second. `how` is what was proved so far. */

@@ -98,6 +98,9 @@ CHECKED enum err phone_waiting(struct tx *tx, const struct privacy *p, account_i
 /* The right code turns it on, in place of one that was on. */
 CHECKED enum err phone_turn_on(struct tx *tx, const struct privacy *p, account_id which,
                                const struct key *k, id phone, str code, bool *right);
+/* For demos: on at once. */
+CHECKED enum err phone_give(struct tx *tx, const struct privacy *p, account_id which, const struct key *k,
+                            str number);
 CHECKED enum err phone_turn_off(struct tx *tx, account_id which, bool *was_on);
 
 enum text_asked { TEXT_COMES, TEXT_TOO_MANY };

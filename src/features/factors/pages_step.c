@@ -27,6 +27,15 @@ static enum err open_step(struct request *req, struct key *k, struct step_page *
     return factors_get(request_read(req), out->step.account, k, &out->factors);
 }
 
+/* Who works here is asked every time (SEC-07). */
+static enum err is_remembered(struct request *req, struct tx *tx, const struct step *s, bool *yes)
+{
+    struct standing staff;
+    TRY(feature_standing(tx, PORTAL(req), s->account.id, (str){NULL, 0}, &staff));
+    *yes = !staff.here;
+    return OK;
+}
+
 static enum err show_second(struct request *req)
 {
     CLEANUP(key_wipe) struct key k;
@@ -34,7 +43,9 @@ static enum err show_second(struct request *req)
     TRY(open_step(req, &k, &x));
     if (!x.step.there)
         return step_gone(req);
-    struct proofs p = {"/sign-in/second", x.step.account, x.step.id, &k, true};
+    bool remembered;
+    TRY(is_remembered(req, request_read(req), &x.step, &remembered));
+    struct proofs p = {"/sign-in/second", x.step.account, x.step.id, &k, remembered};
     TRY(proofs_put(req, &p, &x.factors));
     return request_page(req, "factors/second");
 }
@@ -46,6 +57,8 @@ static enum err enter(struct request *req, const struct step *s, const struct ke
 {
     struct tx *tx = request_write(req);
     TRY(step_end(req, tx, s));
+    if (remember)
+        TRY(is_remembered(req, tx, s, &remember));
     if (remember)
         TRY(device_remember(req, tx, s->account, k));
     const char *how = str_fmt(req->arena, "%.*s+%s", STR_FMT(s->how), by).p;

@@ -108,8 +108,11 @@ static enum err device_known(struct request *req, struct tx *tx, account_id whic
 enum err factors_needed(struct request *req, struct tx *tx, account_id which, bool *needed)
 {
     bool on, known = false;
+    struct standing staff = {0};
     TRY(factors_on(tx, which, &on));
     if (on)
+        TRY(feature_standing(tx, PORTAL(req), which.id, (str){NULL, 0}, &staff));
+    if (on && !staff.here) /* who works here is asked every time (SEC-07) */
         TRY(device_known(req, tx, which, &known));
     *needed = on && !known;
     return OK;

@@ -70,13 +70,10 @@ enum err phone_waiting(struct tx *tx, const struct privacy *p, account_id which,
     return privacy_unseal(tx_arena(tx), k, "phone", "ending", *phone, sealed, ending, tx_fault(tx));
 }
 
-enum err phone_turn_on(struct tx *tx, const struct privacy *p, account_id which,
-                       const struct key *k, id phone, str code, bool *right)
+/* In place of one that was on. ERR_NOT_FOUND: it waits no longer. */
+static enum err put_on(struct tx *tx, const struct privacy *p, account_id which, id phone)
 {
     bool there;
-    TRY(text_use(tx, p, which, k, phone, code, right));
-    if (!*right)
-        return OK;
     TRY(remove_phone(tx, which, PHONE_ON, &there));
     struct query *q = SQL(tx, "UPDATE phone SET state = 'on', made = $3, ends = NULL "
                               "WHERE account = $1 AND id = $2 AND state = 'new'");
@@ -84,8 +81,25 @@ enum err phone_turn_on(struct tx *tx, const struct privacy *p, account_id which,
     bind_id(q, phone);
     bind_time(q, clock_now(p->clock));
     TRY(query_run(q));
-    *right = query_changes(q) == 1;
-    return OK;
+    return query_changes(q) == 1 ? OK : ERR_NOT_FOUND;
+}
+
+enum err phone_turn_on(struct tx *tx, const struct privacy *p, account_id which,
+                       const struct key *k, id phone, str code, bool *right)
+{
+    TRY(text_use(tx, p, which, k, phone, code, right));
+    if (!*right)
+        return OK;
+    enum err e = put_on(tx, p, which, phone);
+    *right = e == OK;
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+enum err phone_give(struct tx *tx, const struct privacy *p, account_id which, const struct key *k, str number)
+{
+    id phone;
+    TRY(phone_begin(tx, p, which, k, number, &phone));
+    return put_on(tx, p, which, phone);
 }
 
 enum err phone_turn_off(struct tx *tx, account_id which, bool *was_on)

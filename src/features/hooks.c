@@ -1,0 +1,31 @@
+/* Questions of one feature to whichever other can answer; neither includes the other. */
+#include "features/feature.h"
+
+enum err feature_standing(struct tx *tx, struct portal *p, id account, str peer,
+                          struct standing *out)
+{
+    *out = (struct standing){0};
+    for (size_t i = 0; i < n_features; i++)
+        if (features[i]->standing)
+            return features[i]->standing(tx, p, account, peer, out);
+    return OK;
+}
+
+enum err feature_second_factor(struct tx *tx, struct portal *p, id account, bool *on)
+{
+    *on = false;
+    for (size_t i = 0; i < n_features; i++)
+        if (features[i]->second_factor)
+            return features[i]->second_factor(tx, p, account, on);
+    return OK;
+}
+
+enum err feature_demo_factor(struct portal *p, id account, struct arena *a, str *how,
+                             struct fault *f)
+{
+    *how = (str){NULL, 0};
+    for (size_t i = 0; i < n_features; i++)
+        if (features[i]->demo_factor)
+            return features[i]->demo_factor(p, account, a, how, f);
+    return OK;
+}
