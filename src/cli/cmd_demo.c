@@ -3,6 +3,7 @@
  * no news, an objection, a restriction, accounts about to be forgotten, one just forgotten.
  */
 #include "cli/command.h"
+#include "cli/demo_services.h"
 
 #include <string.h>
 
@@ -120,6 +121,7 @@ static enum err fill(struct call *c)
     TRY(password_hash(c->portal->passwords, password, c->arena, &hash, &c->fault));
     for (size_t i = 0; i < COUNT(people); i++)
         TRY(seed_person(c, &people[i], hash));
+    TRY(demo_join_services(c->portal, &c->fault));
     TRY(work_run_due(c->portal->work, (id){{0}}, &ran, &c->fault));
     TRY(retention_sweep(&c->portal->privacy, false, true, c->arena, &r, &c->fault));
     return verify_run(&c->portal->privacy, &c->portal->facts, &broken, &c->fault);

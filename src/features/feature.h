@@ -44,6 +44,7 @@ struct portal {
     struct work *work;
     struct web *web;
     void *passwords; /* features/account: the hasher */
+    void *services;  /* features/services: the forms of what can be joined */
     struct arena *arena; /* of what lives as long as the process */
     moment started;
 };

@@ -39,6 +39,8 @@ enum guard {
     GUARD_LOOPBACK, /* from this machine, past no proxy */
 };
 
+typedef const struct form *form_of(struct request *req);
+
 struct route {
     enum method method; /* GET also answers HEAD */
     const char *path;   /* "/account/takeouts/:id": a segment with ':' is a value */
@@ -47,9 +49,12 @@ struct route {
     enum rate rate;
     const struct form *form;         /* POST: what it takes */
     const struct form *const *shows; /* GET: forms on the page, NULL-terminated */
-    const char *again;               /* POST: the page that shows the form again when it is wrong */
+    const char *again;               /* POST: the page that shows the form again when it is wrong; a
+                                      * segment with ':' has the request's own value */
     size_t body_max;                 /* POST: bytes; 0: 16 KiB; with files, of the whole body */
     bool no_csrf;                    /* POST from elsewhere: a token in it says all (RFC 8058) */
+    form_of *forms;                  /* beside or instead of `form` and `shows`: a declared form that
+                                      * the path's segments choose; NULL: 404 */
 };
 
 /* Where it stands in the menu of people who are signed in. */
