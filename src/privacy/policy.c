@@ -126,7 +126,9 @@ static json_t *account_of(const struct privacy *p, struct arena *a, str service,
     json_put_int(j, "terms", s->terms);
     json_put_bool(j, "has_terms", s->terms > 0);
     json_put_bool(j, "erased_at_once", s->erase_at_leaving);
-    json_put(j, "kept", words_kept(p, l, a, s->record));
+    json_t *kept = json_put_array(j, "kept");
+    for (size_t i = 0; i < s->record->n_rules; i++)
+        json_add_str(kept, words_rule(p, l, a, &s->record->rules[i]));
     json_put_str(j, "leaving", words_rule(p, l, a, s->leaving));
     return j;
 }

@@ -204,7 +204,7 @@ for (const language of LANGUAGES) {
 
         before(async () => {
             people = await makePeople(browser, portal, language);
-            await Promise.all(["visitor", "fresh", "settled"].map((who) => watch(people[who])));
+            await Promise.all(["visitor", "fresh", "settled", "member"].map((who) => watch(people[who])));
         });
 
         for (const [name, place] of Object.entries(places)) {

@@ -84,22 +84,21 @@ static enum err make_one(const struct portal *p, const struct service_account *a
     return OK;
 }
 
-/* My Account first, what needs another after it; the rest as the declarations come. */
-static bool comes_before(const struct service_account *x, const struct service_account *y)
+/* People's own account first, then as the declarations come; what needs another right after that. */
+static size_t put_in_order(const struct inventory *v, const struct service_account **list)
 {
-    if (str_eq(x->needs, y->service) || str_eq(y->needs, x->service))
-        return str_eq(y->needs, x->service);
-    return str_is(x->service, "my-account");
-}
-
-static void put_in_order(struct services *s)
-{
-    for (size_t i = 1; i < s->n; i++)
-        for (size_t k = i; k > 0 && comes_before(s->list[k].account, s->list[k - 1].account); k--) {
-            struct service other = s->list[k];
-            s->list[k] = s->list[k - 1];
-            s->list[k - 1] = other;
+    size_t n = 0;
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < v->n_accounts; i++) {
+            const struct service_account *s = &v->accounts[i];
+            if (s->needs.n > 0 || str_is(s->service, "my-account") != (round == 0))
+                continue;
+            list[n++] = s;
+            for (size_t k = 0; k < v->n_accounts; k++)
+                if (str_eq(v->accounts[k].needs, s->service))
+                    list[n++] = &v->accounts[k];
         }
+    return n;
 }
 
 enum err services_make(struct portal *p, struct services **out, struct fault *f)
@@ -107,9 +106,10 @@ enum err services_make(struct portal *p, struct services **out, struct fault *f)
     const struct inventory *v = p->privacy.inventory;
     struct services *s = ARENA_NEW(p->arena, struct services);
     s->list = ARENA_ARRAY(p->arena, struct service, v->n_accounts);
-    for (size_t i = 0; i < v->n_accounts; i++)
-        TRY(make_one(p, &v->accounts[i], &s->list[s->n++], f));
-    put_in_order(s);
+    const struct service_account **order = ARENA_ARRAY(p->arena, const struct service_account *, v->n_accounts);
+    size_t n = put_in_order(v, order);
+    for (size_t i = 0; i < n; i++)
+        TRY(make_one(p, order[i], &s->list[s->n++], f));
     *out = s;
     return OK;
 }

@@ -5,6 +5,7 @@
 
 #include "privacy/consent.h"
 #include "privacy/policy.h"
+#include "privacy/retention.h"
 #include "privacy/trail.h"
 
 /* ---- forms ---- */
@@ -111,7 +112,6 @@ static void put_declared(struct request *req, const struct service *s)
     json_t *value;
     json_object_foreach(account, name, value)
     json_put(j, name, json_incref(value));
-    json_put(req->view, "leaving", json_incref(json_object_get(account, "leaving")));
     /* Where it has no terms of its own, those of the account that it needs. */
     str terms = s->account->terms ? s->account->service : s->account->needs;
     json_put_str(j, "terms_url", str_fmt(req->arena, "/services/%.*s/terms", STR_FMT(terms)));
@@ -418,6 +418,8 @@ static enum err show_leave(struct request *req)
         return ERR_NOT_FOUND;
     put_declared(req, s);
     TRY(put_leaning(req, s));
+    moment now = clock_now(request_privacy(req)->clock);
+    json_put_moment(req->view, "by", req->arena, retention_due(request_privacy(req), s->account->leaving, now));
     json_put_bool(req->view, "has_consents", s->n_consents > 0);
     return request_page(req, "services/leave");
 }
