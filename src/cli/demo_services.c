@@ -48,17 +48,6 @@ struct seeding {
     const struct joining_seed *j;
 };
 
-/* When it was. */
-static enum err date_back(struct tx *tx, const struct privacy *p, id subject, const struct service_account *s,
-                          const char *field, int days)
-{
-    struct query *q = tx_query(tx, str_fmt(tx_arena(tx), "UPDATE %.*s SET %s = $2 WHERE %.*s = $1",
-                                           STR_FMT(s->record->name), field, STR_FMT(s->record->subject)));
-    bind_id(q, subject);
-    bind_time(q, clock_now(p->clock) - days * MOMENT_DAY);
-    return query_run(q);
-}
-
 static enum err join_one(struct tx *tx, void *arg)
 {
     const struct seeding *x = arg;
@@ -74,17 +63,18 @@ static enum err join_one(struct tx *tx, void *arg)
     for (size_t i = 0; i < MAX_ANSWERS; i++)
         answers[i] = str_from(x->j->answers[i] ? x->j->answers[i] : "");
     const char *language = str_cstr(tx_arena(tx), account.language);
-    TRY(enrolment_join(tx, p, which.id, &k, s, answers, language));
-    TRY(date_back(tx, p, which.id, s, "joined", x->j->days));
-    if (s->terms > 0)
-        TRY(date_back(tx, p, which.id, s, "terms_accepted", x->j->days));
+    /* As it was done then: everything takes the time from the clock that it is handed. */
+    struct clock then = *p->clock, later = *p->clock;
+    struct privacy past = *p, lately = *p;
+    then.offset -= x->j->days * MOMENT_DAY;
+    later.offset -= x->j->left_days * MOMENT_DAY;
+    past.clock = &then;
+    lately.clock = &later;
+    TRY(enrolment_join(tx, &past, which.id, &k, s, answers, language));
     if (x->j->consent)
-        TRY(consent_record(tx, p, which.id, inventory_purpose(p->inventory, str_from(x->j->consent)), true, language,
+        TRY(consent_record(tx, &past, which.id, inventory_purpose(p->inventory, str_from(x->j->consent)), true, language,
                            "join-form"));
-    if (x->j->left_days == 0)
-        return OK;
-    TRY(enrolment_leave(tx, p, which.id, s, language));
-    return date_back(tx, p, which.id, s, "left_at", x->j->left_days);
+    return x->j->left_days ? enrolment_leave(tx, &lately, which.id, s, language) : OK;
 }
 
 enum err demo_join_services(struct portal *p, struct fault *f)

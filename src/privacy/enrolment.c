@@ -392,3 +392,77 @@ enum err enrolment_end(struct tx *tx, const struct privacy *p, id subject, const
     }
     return OK;
 }
+
+/* ---- the proof ---- */
+
+static enum err add_count(struct query *q, int64_t *sum)
+{
+    *sum += query_row(q) ? row_int(q, 0) : 0;
+    return query_end(q);
+}
+
+/* Rows of the service that no enrolment holds. */
+static enum err count_orphans(struct tx *tx, const struct inventory *v, const struct service_account *s, int64_t *sum)
+{
+    const struct record *own = s->record;
+    for (size_t i = 0; i < v->n_records; i++) {
+        const struct record *r = &v->records[i];
+        if (r == own || record_is_subject(r) || !str_eq(r->service, s->service) || !str_eq(r->subject, own->subject))
+            continue;
+        TRY(add_count(tx_query(tx, str_fmt(tx_arena(tx), "SELECT count(*) FROM %.*s r LEFT JOIN %.*s e ON e.%.*s = r.%.*s "
+                                                         "WHERE e.%.*s IS NULL",
+                                           STR_FMT(r->name), STR_FMT(own->name), STR_FMT(own->subject),
+                                           STR_FMT(own->subject), STR_FMT(own->subject))),
+                      sum));
+    }
+    return OK;
+}
+
+static enum err count_consents(struct tx *tx, const struct inventory *v, const struct service_account *s, int64_t *sum)
+{
+    const struct record *r = s->record;
+    for (size_t i = 0; i < v->n_purposes; i++) {
+        const struct purpose *purpose = &v->purposes[i];
+        if (purpose->basis != BASIS_CONSENT || !str_eq(purpose->service, s->service))
+            continue;
+        struct query *q = tx_query(
+            tx, str_fmt(tx_arena(tx), "SELECT count(*) FROM consent c LEFT JOIN consent later ON later.subject = c.subject "
+                                      "AND later.purpose = c.purpose AND later.seq > c.seq "
+                                      "LEFT JOIN %.*s e ON e.%.*s = c.subject AND e.left_at IS NULL "
+                                      "WHERE c.purpose = $1 AND c.granted = 1 AND later.subject IS NULL AND e.%.*s IS NULL",
+                        STR_FMT(r->name), STR_FMT(r->subject), STR_FMT(r->subject)));
+        bind_text(q, purpose->name);
+        TRY(add_count(q, sum));
+    }
+    return OK;
+}
+
+static enum err count_unread(struct tx *tx, const struct service_account *s, int64_t *sum)
+{
+    struct query *q = tx_query(
+        tx, str_fmt(tx_arena(tx), "SELECT count(*) FROM %.*s r LEFT JOIN terms_text t ON t.service = $1 AND "
+                                  "t.version = r.terms_version AND t.language = r.terms_language WHERE t.service IS NULL",
+                    STR_FMT(s->record->name)));
+    bind_text(q, s->service);
+    return add_count(q, sum);
+}
+
+enum err enrolment_count(struct tx *tx, const struct privacy *p, const struct service_account *s,
+                         struct enrolment_counts *out)
+{
+    struct arena *a = tx_arena(tx);
+    str table = s->record->name;
+    struct enrolment_counts n = {0};
+    TRY(add_count(tx_query(tx, str_fmt(a, "SELECT count(*) FROM %.*s WHERE left_at IS NULL", STR_FMT(table))), &n.enrolled));
+    TRY(add_count(tx_query(tx, str_fmt(a, "SELECT count(*) FROM %.*s WHERE left_at IS NOT NULL", STR_FMT(table))), &n.left));
+    if (has(s, "role"))
+        TRY(add_count(tx_query(tx, str_fmt(a, "SELECT count(*) FROM %.*s WHERE left_at IS NOT NULL AND role IS NOT NULL",
+                                           STR_FMT(table))),
+                      &n.roles));
+    TRY(count_orphans(tx, p->inventory, s, &n.orphans));
+    TRY(count_consents(tx, p->inventory, s, &n.consents));
+    if (s->terms > 0)
+        TRY(count_unread(tx, s, &n.unread));
+    *out = n;
+    return OK;
+}

@@ -92,6 +92,17 @@ struct enrolment_ended {
 CHECKED enum err enrolment_end(struct tx *tx, const struct privacy *p, id subject,
                                const struct service_account *s, struct enrolment_ended *out);
 
+/* How a service stands, as counts: for the proof. */
+struct enrolment_counts {
+    int64_t enrolled, left;
+    int64_t roles;    /* of people who left: should be none */
+    int64_t orphans;  /* records of the service that no enrolment holds: should be none */
+    int64_t consents; /* that stand though their giver is not enrolled: should be none */
+    int64_t unread;   /* terms that were accepted and whose text is gone: should be none */
+};
+CHECKED enum err enrolment_count(struct tx *tx, const struct privacy *p,
+                                 const struct service_account *s, struct enrolment_counts *out);
+
 /* ---- terms ---- */
 
 /* Keeps every text of terms as it is published. ERR_CONFLICT where a text has changed and its

@@ -1,21 +1,6 @@
 /* What the services promise, against the facts. */
 #include "features/services/services.h"
 
-static enum err number(struct check *c, struct query *q, int64_t *out)
-{
-    (void)c;
-    *out = query_row(q) ? row_int(q, 0) : 0;
-    return query_end(q);
-}
-
-static enum err add_number(struct check *c, struct query *q, int64_t *sum)
-{
-    int64_t n;
-    TRY(number(c, q, &n));
-    *sum += n;
-    return OK;
-}
-
 static void say(struct check *c, bool kept, const char *evidence)
 {
     c->verdict = kept ? VERDICT_KEPT : VERDICT_BROKEN;
@@ -61,54 +46,29 @@ static enum err check_forms(struct check *c)
 
 /* ---- whoever has left has no role, no consent there, and leaves nothing behind ---- */
 
-/* Rows of the service that no enrolment holds. */
-static enum err count_orphans(struct check *c, const struct service_account *s, int64_t *sum)
+static enum err count_all(struct check *c, struct enrolment_counts *sum)
 {
     const struct inventory *v = c->p->inventory;
-    const struct record *own = s->record;
-    for (size_t i = 0; i < v->n_records; i++) {
-        const struct record *r = &v->records[i];
-        if (r == own || record_is_subject(r) || !str_eq(r->service, s->service) || !str_eq(r->subject, own->subject))
-            continue;
-        TRY(add_number(c, tx_query(c->tx, str_fmt(c->arena, "SELECT count(*) FROM %.*s r LEFT JOIN %.*s e ON e.%.*s = r.%.*s "
-                                                            "WHERE e.%.*s IS NULL",
-                                                  STR_FMT(r->name), STR_FMT(own->name), STR_FMT(own->subject),
-                                                  STR_FMT(own->subject), STR_FMT(own->subject))),
-                       sum));
-    }
-    return OK;
-}
-
-/* Consents that still stand though nobody is enrolled. */
-static enum err count_standing(struct check *c, const struct service *s, int64_t *sum)
-{
-    const struct record *r = s->account->record;
-    for (size_t i = 0; i < s->n_consents; i++) {
-        struct query *q = tx_query(
-            c->tx, str_fmt(c->arena, "SELECT count(*) FROM consent c "
-                                     "LEFT JOIN consent later ON later.subject = c.subject AND later.purpose = c.purpose AND later.seq > c.seq "
-                                     "LEFT JOIN %.*s e ON e.%.*s = c.subject AND e.left_at IS NULL "
-                                     "WHERE c.purpose = $1 AND c.granted = 1 AND later.subject IS NULL AND e.%.*s IS NULL",
-                           STR_FMT(r->name), STR_FMT(r->subject), STR_FMT(r->subject)));
-        bind_text(q, s->consents[i]->name);
-        TRY(add_number(c, q, sum));
+    *sum = (struct enrolment_counts){0};
+    for (size_t i = 0; i < v->n_accounts; i++) {
+        struct enrolment_counts n;
+        TRY(enrolment_count(c->tx, c->p, &v->accounts[i], &n));
+        sum->enrolled += n.enrolled;
+        sum->left += n.left;
+        sum->roles += n.roles;
+        sum->orphans += n.orphans;
+        sum->consents += n.consents;
+        sum->unread += n.unread;
     }
     return OK;
 }
 
 static enum err check_left(struct check *c)
 {
-    const struct services *all = ((const struct portal *)c->app)->services;
-    int64_t left = 0, wrong = 0;
-    for (size_t i = 0; i < all->n; i++) {
-        const struct record *r = all->list[i].account->record;
-        TRY(add_number(c, tx_query(c->tx, str_fmt(c->arena, "SELECT count(*) FROM %.*s WHERE left_at IS NOT NULL", STR_FMT(r->name))), &left));
-        if (record_field(r, STR("role")) != NULL)
-            TRY(add_number(c, tx_query(c->tx, str_fmt(c->arena, "SELECT count(*) FROM %.*s WHERE left_at IS NOT NULL AND role IS NOT NULL", STR_FMT(r->name))), &wrong));
-        TRY(count_orphans(c, all->list[i].account, &wrong));
-        TRY(count_standing(c, &all->list[i], &wrong));
-    }
-    json_put_int(c->values, "count", left);
+    struct enrolment_counts n;
+    TRY(count_all(c, &n));
+    int64_t wrong = n.roles + n.orphans + n.consents;
+    json_put_int(c->values, "count", n.left);
     json_put_int(c->values, "wrong", wrong);
     say(c, wrong == 0, wrong ? MSG("evidence.left-broken") : MSG("evidence.left"));
     return OK;
@@ -118,23 +78,11 @@ static enum err check_left(struct check *c)
 
 static enum err check_terms(struct check *c)
 {
-    const struct inventory *v = c->p->inventory;
-    int64_t accepted = 0, lost = 0;
-    for (size_t i = 0; i < v->n_accounts; i++) {
-        const struct service_account *s = &v->accounts[i];
-        if (s->terms == 0)
-            continue;
-        TRY(add_number(c, tx_query(c->tx, str_fmt(c->arena, "SELECT count(*) FROM %.*s", STR_FMT(s->record->name))), &accepted));
-        struct query *q = tx_query(
-            c->tx, str_fmt(c->arena, "SELECT count(*) FROM %.*s r LEFT JOIN terms_text t ON t.service = $1 AND "
-                                     "t.version = r.terms_version AND t.language = r.terms_language WHERE t.service IS NULL",
-                           STR_FMT(s->record->name)));
-        bind_text(q, s->service);
-        TRY(add_number(c, q, &lost));
-    }
-    json_put_int(c->values, "count", accepted);
-    json_put_int(c->values, "lost", lost);
-    say(c, lost == 0, lost ? MSG("evidence.terms-broken") : MSG("evidence.terms"));
+    struct enrolment_counts n;
+    TRY(count_all(c, &n));
+    json_put_int(c->values, "count", n.enrolled + n.left);
+    json_put_int(c->values, "lost", n.unread);
+    say(c, n.unread == 0, n.unread ? MSG("evidence.terms-broken") : MSG("evidence.terms"));
     return OK;
 }
 
