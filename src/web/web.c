@@ -338,6 +338,8 @@ static enum err run_handler(struct request *req, handler *run)
         if (!retry || attempt == MAX_ATTEMPTS) {
             tx_end(&req->tx);
             req->writing = false;
+            if (e != OK)
+                req->response->n_headers = headers; /* no cookie of what was not done */
             if (e == OK && wrote && req->web->config.committed)
                 req->web->config.committed(req->web->config.app);
             return e;
@@ -482,8 +484,10 @@ const struct response *web_finish(struct exchange *x)
         e = req->method == METHOD_POST ? run_post(x) : run_get(req);
         if (e == OK)
             e = answer(req);
-        if (e != OK)
+        if (e != OK) {
+            req->redirect = (str){NULL, 0}; /* where it would have led, had it been done */
             refuse(x, status_of(e), why_of(e));
+        }
     }
     if (x->refused != 0) {
         if (x->response.source.read != NULL)
