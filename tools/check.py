@@ -109,6 +109,7 @@ GLOBALS = {
 COMPOSED_SQL = {
     "src/store/db.h": "SQL() itself",
     "src/store/db.c": "tx_query() itself",
+    "src/privacy/enrolment.c": "one table for each service that is joined",
     "src/privacy/erasure.c": "deletes from each declared table",
     "src/privacy/lookup.c": "one table for each declared lookup",
     "src/privacy/rights.c": "reads the country that a subject's record declares",

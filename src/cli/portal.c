@@ -12,6 +12,7 @@
 #include "cli/embedded.h"
 #include "cli/migrations.h"
 #include "privacy/consent.h"
+#include "privacy/enrolment.h"
 #include "privacy/lookup.h"
 #include "privacy/policy.h"
 #include "privacy/reading.h"
@@ -95,18 +96,15 @@ static enum err add_texts(struct portal_words *w, const struct settings *s, stru
     return catalog_complete(w->catalog, f);
 }
 
-static enum err read_declarations(struct portal_words *w, struct arena *a, struct fault *f)
+static enum err read_declarations(struct inventory **out, struct arena *a, struct fault *f)
 {
     struct inventory_source sources[MAX_PARTS];
-    struct inventory *v;
     size_t n = 0;
     for (size_t i = 0; i < n_embedded && n < MAX_PARTS; i++)
         if (str_ends(str_from(embedded[i].path), STR("/records.yaml")))
             sources[n++] = (struct inventory_source){str_from(embedded[i].path),
                                                      {embedded[i].bytes, embedded[i].size}};
-    TRY(inventory_read(a, sources, n, &v, f));
-    w->inventory = v;
-    return OK;
+    return inventory_read(a, sources, n, out, f);
 }
 
 static str embedded_file(const char *path)
@@ -117,8 +115,8 @@ static str embedded_file(const char *path)
     return (str){NULL, 0};
 }
 
-static enum err read_organisation(struct portal_words *w, const struct settings *s, struct arena *a,
-                                  struct fault *f)
+static enum err read_organisation(struct portal_words *w, struct inventory *v, const struct settings *s,
+                                  struct arena *a, struct fault *f)
 {
     struct organisation *o;
     str text = embedded_file("demo/organisation.yaml"), name = STR("organisation.yaml");
@@ -127,7 +125,8 @@ static enum err read_organisation(struct portal_words *w, const struct settings 
         TRY(file_read(a, str_cstr(a, name), MAX_OVERLAY, &text, f));
     }
     TRY(organisation_read(a, name, text, languages, COUNT(languages), &o, f));
-    TRY(organisation_check(o, w->inventory, f));
+    TRY(organisation_choose_periods(o, v, f));
+    TRY(organisation_check(o, v, f));
     w->organisation = o;
     return OK;
 }
@@ -154,8 +153,10 @@ enum err portal_words(struct portal_words *out, const struct settings *s, struct
     w.html = template_set_new(a, TEMPLATE_HTML, w.catalog);
     w.plain = template_set_new(a, TEMPLATE_PLAIN, w.catalog);
     TRY(add_views(&w, s, a, f));
-    TRY(read_declarations(&w, a, f));
-    TRY(read_organisation(&w, s, a, f));
+    struct inventory *v;
+    TRY(read_declarations(&v, a, f));
+    TRY(read_organisation(&w, v, s, a, f));
+    w.inventory = v;
     struct text_check t = {w.catalog, f};
     TRY(inventory_each_text(w.inventory, a, has_text, &t));
     w.formats = formats_new();
@@ -416,6 +417,7 @@ static enum err open_portal(struct portal *p, enum portal_need need, int *change
     catch_up(p);
     TRY(retention_load(&p->privacy, p->arena, f));
     TRY(consent_publish(&p->privacy, f));
+    TRY(terms_publish(&p->privacy, f));
     TRY(policy_publish(&p->privacy, NULL, f));
     TRY(open_rooms(p, &w, f));
     for (size_t i = 0; i < n_features; i++)

@@ -564,6 +564,12 @@ static const struct deed deeds[] = {
     {"/account/privacy", "/account/privacy/consent", "purpose=product-news&decision=yes", true},
     {"/account/privacy", "/account/privacy/restrict", "reason=accuracy&note=", true},
     {"/account/privacy", "/account/privacy/takeout", "scope=all", true},
+    {"/services/business-hub/join", "/services/business-hub/join", "country=SE&business-hub-news=yes&terms=yes&version=1", true},
+    {"/services/endpoint-cloud/join", "/services/endpoint-cloud/join", "", true},
+    {"/services/partner-portal/join", "/services/partner-portal/join", "terms=yes&version=1", true},
+    {"/services/business-hub", "/services/business-hub", "country=NO", true},
+    {"/services/business-hub/leave", "/services/business-hub/leave", "", true},
+    {"/services/partner-portal/leave", "/services/partner-portal/leave", "", true},
     {"/account/close", "/account/close", "when=now&sure=yes", true},
 };
 

@@ -49,6 +49,7 @@ struct portal {
     struct web *web;
     void *passwords; /* features/account: the hasher */
     void *texts;     /* features/factors: the sender of codes (struct sms), or NULL */
+    void *services;  /* features/services: the forms of what can be joined */
     struct arena *arena; /* of what lives as long as the process */
     moment started;
 };

@@ -8,6 +8,7 @@
  */
 static const struct category categories[] = {
     {"name", .sealed = true},
+    {"company-name", .sealed = true}, /* a sole trader's is a person's */
     {"email-address", .sealed = true},
     {"phone-number", .sealed = true},
     {"postal-address", .sealed = true},

@@ -1,4 +1,4 @@
-#include "privacy/inventory.h"
+#include "privacy/inventory_reader.h"
 
 #include <string.h>
 
@@ -11,19 +11,7 @@ static const char *const special[] = {
     "criminal", "conviction",
 };
 
-struct reader {
-    struct arena *arena;
-    struct fault *fault;
-    str source;
-    str service;
-    struct inventory *v;
-    size_t cap_services, cap_purposes, cap_records, cap_cookies, cap_promises;
-};
-
-#define SAY(r, node, ...)                                                                          \
-    say((r), (node)->line, str_fmt((r)->arena, __VA_ARGS__))
-
-static enum err say(struct reader *r, int line, str why)
+enum err reader_say(struct reader *r, int line, str why)
 {
     return FAIL(r->fault, ERR_INPUT, "%.*s:%d: %.*s", STR_FMT(r->source), line, STR_FMT(why));
 }
@@ -38,7 +26,7 @@ const char *basis_name(enum legal_basis b)
 /* ---- small readers ---- */
 
 /* Every key of a mapping must be one that somebody reads: a misspelt word is found by name. */
-static enum err only_keys(struct reader *r, const struct yaml *map, const char *const *keys,
+enum err reader_only_keys(struct reader *r, const struct yaml *map, const char *const *keys,
                           size_t n)
 {
     if (map->kind != YAML_MAP)
@@ -53,11 +41,7 @@ static enum err only_keys(struct reader *r, const struct yaml *map, const char *
     }
     return OK;
 }
-#define ONLY_KEYS(r, map, ...)                                                                     \
-    only_keys((r), (map), (const char *const[]){__VA_ARGS__},                                      \
-              COUNT(((const char *const[]){__VA_ARGS__})))
-
-static enum err read_flag(struct reader *r, const struct yaml *map, const char *key, bool *out)
+enum err reader_flag(struct reader *r, const struct yaml *map, const char *key, bool *out)
 {
     const struct yaml *n = yaml_get(map, key);
     *out = false;
@@ -70,7 +54,7 @@ static enum err read_flag(struct reader *r, const struct yaml *map, const char *
     return OK;
 }
 
-static enum err read_term(struct reader *r, const struct yaml *map, const char *key,
+enum err reader_term(struct reader *r, const struct yaml *map, const char *key,
                           struct term *out)
 {
     const struct yaml *n = yaml_get(map, key);
@@ -100,7 +84,7 @@ static enum err read_word(struct reader *r, const struct yaml *map, const char *
 }
 
 /* A key in human-facing names: letters, digits and hyphens. */
-static bool key_ok(str s)
+bool reader_key_ok(str s)
 {
     if (s.n == 0 || s.n > 40 || s.p[0] < 'a' || s.p[0] > 'z')
         return false;
@@ -111,7 +95,7 @@ static bool key_ok(str s)
     return true;
 }
 
-static enum err check_name(struct reader *r, const struct yaml *n)
+enum err reader_name(struct reader *r, const struct yaml *n)
 {
     if (!schema_name_ok(n->key))
         return SAY(r, n, "%.*s cannot name a table or column", STR_FMT(n->key));
@@ -127,7 +111,7 @@ static enum err check_name(struct reader *r, const struct yaml *n)
 static enum err read_service(struct reader *r, const struct yaml *root)
 {
     const struct yaml *n = yaml_get(root, "service");
-    if (n == NULL || !key_ok(n->text))
+    if (n == NULL || !reader_key_ok(n->text))
         return SAY(r, root, "the file says no service");
     r->service = n->text;
     for (size_t i = 0; i < r->v->n_services; i++)
@@ -146,12 +130,12 @@ static enum err read_purpose(struct reader *r, const struct yaml *n)
     int basis;
     int64_t version = 1;
     TRY(ONLY_KEYS(r, n, "legal_basis", "marketing", "essential", "version", "lasts", "controller"));
-    if (!key_ok(n->key) || inventory_purpose(r->v, n->key) != NULL)
+    if (!reader_key_ok(n->key) || inventory_purpose(r->v, n->key) != NULL)
         return SAY(r, n, "purpose %.*s is declared twice, or cannot be named so", STR_FMT(n->key));
     TRY(read_word(r, n, "legal_basis", bases, COUNT(bases), -1, &basis));
-    TRY(read_flag(r, n, "marketing", &p.marketing));
-    TRY(read_flag(r, n, "essential", &p.essential));
-    TRY(read_term(r, n, "lasts", &p.lasts));
+    TRY(reader_flag(r, n, "marketing", &p.marketing));
+    TRY(reader_flag(r, n, "essential", &p.essential));
+    TRY(reader_term(r, n, "lasts", &p.lasts));
     p.basis = (enum legal_basis)basis;
     p.controller = yaml_text(n, "controller");
     const struct yaml *v = yaml_get(n, "version");
@@ -168,7 +152,7 @@ static enum err read_purpose(struct reader *r, const struct yaml *n)
     return OK;
 }
 
-static enum err read_purpose_of(struct reader *r, const struct yaml *n, const struct purpose **out)
+enum err reader_purpose(struct reader *r, const struct yaml *n, const struct purpose **out)
 {
     const struct yaml *name = yaml_get(n, "purpose");
     *out = name ? inventory_purpose(r->v, name->text) : NULL;
@@ -185,11 +169,11 @@ static enum err read_cookie(struct reader *r, const struct yaml *n)
     struct cookie c = {.name = n->key, .service = r->service};
     int type;
     TRY(ONLY_KEYS(r, n, "type", "purpose", "lasts"));
-    if (!key_ok(n->key) || inventory_cookie(r->v, n->key) != NULL)
+    if (!reader_key_ok(n->key) || inventory_cookie(r->v, n->key) != NULL)
         return SAY(r, n, "cookie %.*s is declared twice, or cannot be named so", STR_FMT(n->key));
     TRY(read_word(r, n, "type", types, COUNT(types), -1, &type));
-    TRY(read_purpose_of(r, n, &c.purpose));
-    TRY(read_term(r, n, "lasts", &c.lasts));
+    TRY(reader_purpose(r, n, &c.purpose));
+    TRY(reader_term(r, n, "lasts", &c.lasts));
     c.type = (enum cookie_type)type;
     ARENA_GROW(r->arena, r->v->cookies, r->cap_cookies, r->v->n_cookies + 1);
     r->v->cookies[r->v->n_cookies++] = c;
@@ -200,7 +184,7 @@ static enum err read_promise(struct reader *r, const struct yaml *n)
 {
     struct promise p = {n->key, yaml_text(n, "ids"), yaml_text(n, "check"), r->service};
     TRY(ONLY_KEYS(r, n, "ids", "check"));
-    if (!key_ok(n->key) || p.ids.n == 0 || p.check.n == 0)
+    if (!reader_key_ok(n->key) || p.ids.n == 0 || p.check.n == 0)
         return SAY(r, n, "promise %.*s says no ids or no check", STR_FMT(n->key));
     for (size_t i = 0; i < r->v->n_promises; i++)
         if (str_eq(r->v->promises[i].key, n->key))
@@ -223,11 +207,10 @@ static const struct type_word type_words[] = {
     {"file", COLUMN_TEXT, true},
 };
 
-static enum err read_field(struct reader *r, const struct yaml *n, struct field *out)
+enum err reader_field(struct reader *r, const struct yaml *n, struct field *out)
 {
     struct field f = {.name = n->key};
-    TRY(ONLY_KEYS(r, n, "type", "category", "null"));
-    TRY(check_name(r, n));
+    TRY(reader_name(r, n));
     str type = yaml_text(n, "type"), category = yaml_text(n, "category");
     const struct type_word *w = NULL;
     for (size_t i = 0; i < COUNT(type_words); i++)
@@ -237,7 +220,7 @@ static enum err read_field(struct reader *r, const struct yaml *n, struct field 
         return SAY(r, n, "field %.*s: %.*s is no type", STR_FMT(n->key), STR_FMT(type));
     f.type = w->type;
     f.file = w->file;
-    TRY(read_flag(r, n, "null", &f.null));
+    TRY(reader_flag(r, n, "null", &f.null));
     f.category = category_named(category);
     if (f.category == NULL)
         return SAY(r, n, "field %.*s: %.*s is no category", STR_FMT(n->key), STR_FMT(category));
@@ -258,7 +241,8 @@ static enum err read_fields(struct reader *r, const struct yaml *n, struct recor
     {
         if (str_is(child->key, "id") || str_eq(child->key, record_subject_column(rec)))
             return SAY(r, child, "%.*s is a column of its own accord", STR_FMT(child->key));
-        TRY(read_field(r, child, &rec->fields[rec->n_fields++]));
+        TRY(ONLY_KEYS(r, child, "type", "category", "null"));
+        TRY(reader_field(r, child, &rec->fields[rec->n_fields++]));
     }
     return OK;
 }
@@ -266,7 +250,7 @@ static enum err read_fields(struct reader *r, const struct yaml *n, struct recor
 static enum err read_rule(struct reader *r, const struct yaml *n, struct record *rec)
 {
     struct keep_rule rule = {.table = rec->name};
-    TRY(ONLY_KEYS(r, n, "after", "for", "at"));
+    TRY(ONLY_KEYS(r, n, "after", "for", "at", "at_most"));
     const struct yaml *after = yaml_get(n, "after"), *at = yaml_get(n, "at");
     if ((after == NULL) == (at == NULL) || (at != NULL && yaml_get(n, "for")))
         return SAY(r, n, "a rule is {after: FIELD, for: TERM} or {at: FIELD}");
@@ -276,7 +260,10 @@ static enum err read_rule(struct reader *r, const struct yaml *n, struct record 
     rule.field = anchor->text;
     if (str_cut(anchor->text, '.', &rule.table, &rule.field) && !str_eq(rule.table, rec->name))
         of = str_eq(rule.table, rec->subject) ? inventory_record(r->v, rec->subject) : NULL;
-    TRY(read_term(r, n, "for", &rule.term));
+    TRY(reader_term(r, n, "for", &rule.term));
+    TRY(reader_term(r, n, "at_most", &rule.most));
+    if (!term_is_zero(rule.most) && (at != NULL || term_end(0, rule.most) < term_end(0, rule.term)))
+        return SAY(r, n, "at_most is the longest that an organisation may choose for a term");
     if (after && term_is_zero(rule.term))
         return SAY(r, n, "a rule says for how long");
     const struct field *f = of ? record_field(of, rule.field) : NULL;
@@ -292,7 +279,7 @@ static enum err read_rule(struct reader *r, const struct yaml *n, struct record 
     return OK;
 }
 
-static enum err read_list(struct reader *r, const struct yaml *n, const char *key, str **out,
+enum err reader_list(struct reader *r, const struct yaml *n, const char *key, str **out,
                           size_t *count)
 {
     const struct yaml *list = yaml_get(n, key);
@@ -344,8 +331,8 @@ static bool same_columns(const struct index *x, const str *columns, size_t n)
     return same;
 }
 
-static void add_index(struct reader *r, struct table *t, str *columns, size_t n, bool unique,
-                      str not_null)
+void reader_index(struct reader *r, struct table *t, str *columns, size_t n, bool unique,
+                  str not_null)
 {
     for (size_t i = 0; i < t->n_indexes; i++) {
         if (!same_columns(&t->indexes[i], columns, n))
@@ -378,7 +365,7 @@ static enum err read_indexes(struct reader *r, const struct yaml *n, const char 
                 return SAY(r, c, "no column %.*s", STR_FMT(c->text));
             columns[count++] = c->text;
         }
-        add_index(r, t, columns, count, unique, (str){NULL, 0});
+        reader_index(r, t, columns, count, unique, (str){NULL, 0});
     }
     return OK;
 }
@@ -415,7 +402,7 @@ static enum err make_table(struct reader *r, const struct yaml *n, struct record
         add_column(t, owner, COLUMN_TEXT, rec->subject_optional);
     str *key = NULL;
     size_t n_key = 0;
-    TRY(read_list(r, n, "key", &key, &n_key));
+    TRY(reader_list(r, n, "key", &key, &n_key));
     rec->has_id = n_key == 0;
     if (rec->has_id)
         add_column(t, STR("id"), COLUMN_TEXT, false);
@@ -440,13 +427,13 @@ static enum err make_table(struct reader *r, const struct yaml *n, struct record
     TRY(read_indexes(r, n, "indexes", false, t));
     TRY(read_indexes(r, n, "unique", true, t));
     if (owned && kind != TABLE_TENANT)
-        add_index(r, t, one_name(r, owner), 1, false,
+        reader_index(r, t, one_name(r, owner), 1, false,
                   rec->subject_optional ? owner : (str){NULL, 0});
     for (size_t i = 0; i < rec->n_rules; i++) {
         str field = rec->rules[i].field;
         if (!str_eq(rec->rules[i].table, rec->name))
             continue;
-        add_index(r, t, one_name(r, field), 1, false,
+        reader_index(r, t, one_name(r, field), 1, false,
                   record_field(rec, field)->null ? field : (str){NULL, 0});
     }
     return OK;
@@ -487,6 +474,28 @@ static enum err read_finds(struct reader *r, const struct yaml *n, struct record
     return OK;
 }
 
+static enum err read_rules(struct reader *r, const struct yaml *n, struct record *rec)
+{
+    const struct yaml *keep = yaml_get(n, "keep");
+    rec->rules = ARENA_ARRAY(r->arena, struct keep_rule, keep ? keep->count : 0);
+    YAML_EACH(rule, keep)
+    TRY(read_rule(r, rule, rec));
+    return OK;
+}
+
+/* Its table, and its place among the others. */
+static enum err add_record(struct reader *r, const struct yaml *n, struct record *rec,
+                           enum table_kind kind)
+{
+    struct table *t = ARENA_NEW(r->arena, struct table);
+    TRY(make_table(r, n, rec, kind, t));
+    TRY(check_sealed(r, n, rec));
+    rec->table = t;
+    ARENA_GROW(r->arena, r->v->records, r->cap_records, r->v->n_records + 1);
+    r->v->records[r->v->n_records++] = *rec;
+    return OK;
+}
+
 static enum err read_record(struct reader *r, const struct yaml *n)
 {
     static const char *const kinds[] = {"subject", "tenant", "lookup", "reference", "queue", "log"};
@@ -494,12 +503,12 @@ static enum err read_record(struct reader *r, const struct yaml *n)
     int kind;
     TRY(ONLY_KEYS(r, n, "kind", "subject", "subject_optional", "purpose", "keep", "recipients",
                   "staff", "fields", "key", "indexes", "unique", "finds"));
-    TRY(check_name(r, n));
+    TRY(reader_name(r, n));
     if (inventory_record(r->v, n->key) != NULL)
         return SAY(r, n, "record %.*s is declared twice", STR_FMT(n->key));
     TRY(read_word(r, n, "kind", kinds, COUNT(kinds), TABLE_TENANT, &kind));
     rec.subject = kind == TABLE_SUBJECT ? rec.name : yaml_text(n, "subject");
-    TRY(read_flag(r, n, "subject_optional", &rec.subject_optional));
+    TRY(reader_flag(r, n, "subject_optional", &rec.subject_optional));
     if ((kind == TABLE_TENANT || kind == TABLE_LOOKUP) && rec.subject.n == 0)
         return SAY(r, n, "record %.*s says not whose it is", STR_FMT(n->key));
     if (kind == TABLE_REFERENCE && rec.subject.n > 0)
@@ -511,27 +520,29 @@ static enum err read_record(struct reader *r, const struct yaml *n)
         if (s == NULL || !record_is_subject(s))
             return SAY(r, n, "%.*s is no kind of subject", STR_FMT(rec.subject));
     }
-    TRY(read_purpose_of(r, n, &rec.purpose));
+    TRY(reader_purpose(r, n, &rec.purpose));
     TRY(read_fields(r, n, &rec));
-    const struct yaml *keep = yaml_get(n, "keep");
-    rec.rules = ARENA_ARRAY(r->arena, struct keep_rule, keep ? keep->count : 0);
-    YAML_EACH(rule, keep)
-    TRY(read_rule(r, rule, &rec));
+    TRY(read_rules(r, n, &rec));
     if (rec.n_rules == 0 && kind == TABLE_SUBJECT)
         return SAY(r, n, "record %.*s says not how long it is kept", STR_FMT(n->key));
     if (rec.n_rules == 0 && rec.subject.n == 0 && kind != TABLE_REFERENCE)
         return SAY(r, n, "record %.*s says not how long it is kept", STR_FMT(n->key));
-    TRY(read_list(r, n, "recipients", &rec.recipients, &rec.n_recipients));
+    TRY(reader_list(r, n, "recipients", &rec.recipients, &rec.n_recipients));
     TRY(read_staff(r, n, &rec));
     if (kind == TABLE_LOOKUP)
         TRY(read_finds(r, n, &rec));
-    struct table *t = ARENA_NEW(r->arena, struct table);
-    TRY(make_table(r, n, &rec, (enum table_kind)kind, t));
-    TRY(check_sealed(r, n, &rec));
-    rec.table = t;
-    ARENA_GROW(r->arena, r->v->records, r->cap_records, r->v->n_records + 1);
-    r->v->records[r->v->n_records++] = rec;
-    return OK;
+    return add_record(r, n, &rec, (enum table_kind)kind);
+}
+
+enum err reader_tenant(struct reader *r, const struct yaml *n, struct record *rec)
+{
+    TRY(reader_name(r, &(struct yaml){.line = n->line, .key = rec->name}));
+    if (inventory_record(r->v, rec->name) != NULL)
+        return SAY(r, n, "record %.*s is declared twice", STR_FMT(rec->name));
+    TRY(reader_purpose(r, n, &rec->purpose));
+    TRY(read_rules(r, n, rec));
+    TRY(reader_list(r, n, "recipients", &rec->recipients, &rec->n_recipients));
+    return add_record(r, n, rec, TABLE_TENANT);
 }
 
 /* ---- names of tables and indexes ---- */
@@ -580,13 +591,15 @@ static bool is_lookup_node(const struct yaml *n)
 static enum err read_pass(struct reader *r, const struct yaml *root, int pass)
 {
     if (pass == 0) {
-        TRY(ONLY_KEYS(r, root, "service", "purposes", "records", "cookies", "promises"));
+        TRY(ONLY_KEYS(r, root, "service", "purposes", "account", "records", "cookies", "promises"));
         YAML_EACH(n, yaml_get(root, "purposes"))
         TRY(read_purpose(r, n));
         YAML_EACH(n, yaml_get(root, "promises"))
         TRY(read_promise(r, n));
         return OK;
     }
+    if (pass == 2 && yaml_get(root, "account") != NULL)
+        TRY(reader_account(r, yaml_get(root, "account")));
     YAML_EACH(n, yaml_get(root, "records"))
     {
         int turn = is_subject_node(n) ? 1 : is_lookup_node(n) ? 3 : 2;
@@ -627,6 +640,7 @@ enum err inventory_read(struct arena *a, const struct inventory_source *sources,
             v->records[i].rules[k].record = &v->records[i];
     }
     TRY(check_names(&r, &v->schema));
+    TRY(reader_accounts_done(&r));
     *out = v;
     return OK;
 }
@@ -653,6 +667,21 @@ const struct cookie *inventory_cookie(const struct inventory *v, str name)
         if (str_eq(v->cookies[i].name, name))
             return &v->cookies[i];
     return NULL;
+}
+
+const struct service_account *inventory_account(const struct inventory *v, str service)
+{
+    for (size_t i = 0; i < v->n_accounts; i++)
+        if (str_eq(v->accounts[i].service, service))
+            return &v->accounts[i];
+    return NULL;
+}
+
+str inventory_field_key(struct arena *a, const struct record *r, const struct field *f)
+{
+    if (f->shared)
+        return str_fmt(a, "field.enrolment.%.*s", STR_FMT(f->name));
+    return str_fmt(a, "field.%.*s.%.*s", STR_FMT(r->name), STR_FMT(f->name));
 }
 
 const struct field *record_field(const struct record *r, str name)
@@ -691,6 +720,20 @@ str record_subject_column(const struct record *r)
     return record_is_subject(r) ? STR("id") : record_of_any(r) ? STR("subject") : r->subject;
 }
 
+static enum err each_text_of_account(const struct service_account *s, struct arena *a,
+                                     enum err (*each)(str key, void *arg), void *arg)
+{
+    TRY(each(str_fmt(a, "about.%.*s", STR_FMT(s->service)), arg));
+    TRY(each(str_fmt(a, "now.%.*s", STR_FMT(s->service)), arg));
+    if (s->terms > 0)
+        TRY(each(str_fmt(a, "terms.%.*s.%d", STR_FMT(s->service), s->terms), arg));
+    for (size_t i = 0; i < s->n_includes; i++)
+        TRY(each(str_fmt(a, "service.%.*s", STR_FMT(s->includes[i])), arg));
+    for (size_t i = 0; i < s->n_roles; i++)
+        TRY(each(str_fmt(a, "role.%.*s.%.*s", STR_FMT(s->service), STR_FMT(s->roles[i])), arg));
+    return OK;
+}
+
 enum err inventory_each_text(const struct inventory *v, struct arena *a,
                              enum err (*each)(str key, void *arg), void *arg)
 {
@@ -706,8 +749,7 @@ enum err inventory_each_text(const struct inventory *v, struct arena *a,
         const struct record *r = &v->records[i];
         TRY(each(str_fmt(a, "record.%.*s", STR_FMT(r->name)), arg));
         for (size_t k = 0; k < r->n_fields; k++) {
-            TRY(each(str_fmt(a, "field.%.*s.%.*s", STR_FMT(r->name), STR_FMT(r->fields[k].name)),
-                     arg));
+            TRY(each(inventory_field_key(a, r, &r->fields[k]), arg));
             TRY(each(str_fmt(a, "category.%s", r->fields[k].category->name), arg));
         }
         for (size_t k = 0; k < r->n_rules; k++)
@@ -715,6 +757,8 @@ enum err inventory_each_text(const struct inventory *v, struct arena *a,
     }
     for (int i = 0; i < ROLES; i++)
         TRY(each(str_fmt(a, "role.%s", role_name((enum role)i)), arg));
+    for (size_t i = 0; i < v->n_accounts; i++)
+        TRY(each_text_of_account(&v->accounts[i], a, each, arg));
     for (size_t i = 0; i < v->n_cookies; i++)
         TRY(each(str_fmt(a, "cookie.%.*s", STR_FMT(v->cookies[i].name)), arg));
     for (size_t i = 0; i < v->n_promises; i++)

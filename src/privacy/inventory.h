@@ -47,6 +47,7 @@ struct field {
     enum column_type type;
     bool file; /* a text that names a sealed file */
     bool null;
+    bool shared; /* every service account has it: its words are field.enrolment.NAME */
     const struct category *category;
 };
 
@@ -61,6 +62,7 @@ struct keep_rule {
     str table, field; /* the record's own, or its subject's */
     bool implied;     /* the subject ends by the same rule, and the record with it */
     struct term term;
+    struct term most; /* an organisation may choose another, up to this; zero: it may not */
     const struct record *record; /* what it ends */
 };
 
@@ -81,6 +83,69 @@ struct record {
     unsigned staff; /* which roles may read it (REC-01); 0: nobody who works here */
     str finds_record, finds_field; /* a lookup: which sealed field it finds by its keyed hash */
     const struct table *table;
+};
+
+/* One question of the form with which a person joins a service. */
+struct question {
+    const struct field *field; /* optional ones may be NULL in the table */
+    bool required;
+    size_t max;                /* bytes */
+    const char *fill;          /* what the browser may fill in (HTML autofill), or NULL */
+};
+
+/*
+ * A service account (spec README, decision 1): a person's enrolment in a service, of which the
+ * record below holds one row a person. Declared in the service's records.yaml:
+ *
+ *     service: mail-protection
+ *     account:
+ *       record: mail_protection       # its table
+ *       subject: account              # whose; a kind of subject
+ *       purpose: provide-mail-protection
+ *       terms: 1                      # version of the text terms.mail-protection.1; raise it, and
+ *                                     # everybody is asked again
+ *       uses: [account.email]         # what it takes from the subject's own record
+ *       form:                         # what is asked; nothing else is
+ *         company: {type: sealed, category: company-name, required: true, max: 120,
+ *                   fill: organization}
+ *       fields:                       # what the program notes itself; all null: true
+ *         license_ended: {type: time, category: lifecycle, null: true}
+ *       roles: [administrator]        # the first is given with joining
+ *       served_by: business-hub       # an account there serves here as well
+ *       keep:                         # what comes due first ends all that the service holds
+ *         - {after: left_at, for: P1M}
+ *         - {after: license_ended, for: P6M}
+ *
+ * Beside these, as a service needs them: `needs: SERVICE` (only with an account there; ends with it;
+ * its terms hold here where `terms` is left out), `includes: [NAME …]` (surfaces that the same
+ * account opens), `leaving: erase` (all is erased at the moment of leaving; the term is the ceiling),
+ * `recipients`, and in a keep rule `at_most: P1Y` (the organisation's file may choose another term
+ * under `periods`, up to that).
+ *
+ * The consents that joining offers are the purposes of the same service that rest on consent. Every
+ * record of the service that belongs to the same kind of subject ends with the enrolment.
+ *
+ * Its record has, of its own accord: joined, left_at; with terms: terms_version, terms_language,
+ * terms_accepted; with roles: role; with served_by: served_by.
+ */
+struct service_account {
+    str service;
+    const struct record *record;
+    int terms;                  /* 0: those of the service that it needs */
+    struct question *form;
+    size_t n_form;
+    const struct field **uses;  /* fields of the subject's own record */
+    size_t n_uses;
+    str *roles;
+    size_t n_roles;
+    str *includes;
+    size_t n_includes;
+    str needs, served_by;       /* services; or empty */
+    bool erase_at_leaving;
+    const struct keep_rule *leaving; /* the rule after left_at */
+    size_t index;               /* of its record, while reading */
+    int line;
+    str source;
 };
 
 enum cookie_type { COOKIE_NECESSARY, COOKIE_FUNCTIONAL, COOKIE_ANALYSIS, COOKIE_ADVERTISING };
@@ -109,6 +174,8 @@ struct inventory {
     size_t n_purposes;
     struct record *records; /* subjects first */
     size_t n_records;
+    struct service_account *accounts;
+    size_t n_accounts;
     struct cookie *cookies;
     size_t n_cookies;
     struct promise *promises;
@@ -133,8 +200,12 @@ CHECKED enum err inventory_read(struct arena *a, const struct inventory_source *
 const struct record *inventory_record(const struct inventory *v, str name);
 const struct purpose *inventory_purpose(const struct inventory *v, str name);
 const struct cookie *inventory_cookie(const struct inventory *v, str name);
+/* NULL: one joins nothing there. */
+const struct service_account *inventory_account(const struct inventory *v, str service);
 const struct field *record_field(const struct record *r, str name);
 const struct field *record_of_category(const struct record *r, const char *category); /* the first */
+/* The key of its words: "field.RECORD.NAME". */
+str inventory_field_key(struct arena *a, const struct record *r, const struct field *f);
 
 /* Is the record erased with its subject (it has the subject's column)? */
 bool record_has_subject(const struct record *r);

@@ -186,6 +186,20 @@ static enum err read_country_rules(struct reader *r, const struct yaml *map)
     return OK;
 }
 
+/* periods: {company_account.left_at: P3M} */
+static enum err read_periods(struct reader *r, const struct yaml *map)
+{
+    r->o->periods = ARENA_ARRAY(r->arena, struct period, map ? map->count : 0);
+    YAML_EACH(n, map)
+    {
+        struct period *p = &r->o->periods[r->o->n_periods++];
+        p->rule = n->key;
+        if (term_parse(n->text, &p->term) != OK || term_is_zero(p->term))
+            return SAY(r, n, "%.*s is no term (ISO 8601)", STR_FMT(n->text));
+    }
+    return OK;
+}
+
 enum err organisation_read(struct arena *a, str name, str text, const char *const *languages,
                            size_t n_languages, struct organisation **out, struct fault *f)
 {
@@ -198,7 +212,7 @@ enum err organisation_read(struct arena *a, str name, str text, const char *cons
     TRY(e);
     TRY(ONLY_KEYS(&r, root, "product", "country", "controllers", "contacts", "authority",
                   "processors", "countries", "regions", "surfaces", "country_rules",
-                  "security_contact"));
+                  "periods", "security_contact"));
     o->product = yaml_text(root, "product");
     o->security_contact = yaml_text(root, "security_contact");
     if (o->product.n == 0)
@@ -217,6 +231,7 @@ enum err organisation_read(struct arena *a, str name, str text, const char *cons
     TRY(read_regions(&r, yaml_get(root, "regions")));
     TRY(read_surfaces(&r, yaml_get(root, "surfaces")));
     TRY(read_country_rules(&r, yaml_get(root, "country_rules")));
+    TRY(read_periods(&r, yaml_get(root, "periods")));
     *out = o;
     return OK;
 }
@@ -254,6 +269,28 @@ const struct country_rule *organisation_rule(const struct organisation *o, str c
         if (str_eq(o->rules[i].country, where) && str_eq(o->rules[i].purpose, purpose))
             return &o->rules[i];
     return NULL;
+}
+
+static struct keep_rule *rule_named(struct inventory *v, str name)
+{
+    for (size_t i = 0; i < v->n_records; i++)
+        for (size_t k = 0; k < v->records[i].n_rules; k++)
+            if (str_eq(v->records[i].rules[k].name, name) && str_eq(v->records[i].rules[k].table, v->records[i].name))
+                return &v->records[i].rules[k];
+    return NULL;
+}
+
+enum err organisation_choose_periods(const struct organisation *o, struct inventory *v, struct fault *f)
+{
+    for (size_t i = 0; i < o->n_periods; i++) {
+        struct keep_rule *rule = rule_named(v, o->periods[i].rule);
+        if (rule == NULL || term_is_zero(rule->most))
+            return FAIL(f, ERR_INPUT, "periods: %.*s is no term that an organisation chooses", STR_FMT(o->periods[i].rule));
+        if (term_end(0, o->periods[i].term) > term_end(0, rule->most))
+            return FAIL(f, ERR_INPUT, "periods: %.*s can be a shorter time only", STR_FMT(o->periods[i].rule));
+        rule->term = o->periods[i].term;
+    }
+    return OK;
 }
 
 static const struct keep_rule *subject_rule(const struct inventory *v, str name)

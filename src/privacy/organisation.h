@@ -57,6 +57,12 @@ struct country_term {
     struct term term;
 };
 
+/* A term that the organisation chose where a declaration leaves it to it (at_most). */
+struct period {
+    str rule; /* "company_account.left_at" */
+    struct term term;
+};
+
 struct organisation {
     str product; /* the portal's name on its pages */
     struct party *controllers; /* the first is the one unless a purpose names another */
@@ -76,6 +82,8 @@ struct organisation {
     size_t n_rules;
     struct country_term *terms;
     size_t n_terms;
+    struct period *periods;
+    size_t n_periods;
     str country;          /* whose law holds where a person's country is not known */
     str security_contact; /* for security.txt: mailto: or https: */
 };
@@ -88,6 +96,11 @@ CHECKED enum err organisation_read(struct arena *a, str name, str text,
  * and rules that there are? ERR_INPUT, by name. */
 CHECKED enum err organisation_check(const struct organisation *o, const struct inventory *v,
                                     struct fault *f);
+
+/* Puts the terms that it chose into the inventory. ERR_INPUT: no such rule, not one to choose, or
+ * longer than its at_most. To be called before anything is made of the inventory. */
+CHECKED enum err organisation_choose_periods(const struct organisation *o, struct inventory *v,
+                                             struct fault *f);
 
 const struct party *organisation_controller(const struct organisation *o, str key);
 const struct processor *organisation_processor(const struct organisation *o, str key);

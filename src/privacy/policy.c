@@ -82,6 +82,59 @@ static json_t *cookie_of(const struct privacy *p, struct arena *a, const struct 
     return j;
 }
 
+static void add_title(json_t *list, str title)
+{
+    json_put_str(json_add_object(list), "title", title);
+}
+
+static void put_other(json_t *j, const char *name, const struct privacy *p, struct arena *a, str service,
+                      const struct locale *l)
+{
+    if (service.n == 0) {
+        json_put(j, name, json_null());
+        return;
+    }
+    json_t *other = json_put_object(j, name);
+    json_put_str(other, "service", service);
+    json_put_str(other, "title", words_service(p, l, a, service));
+}
+
+/* What one joins there: what is asked, what is taken from the person's own record, and how it ends. */
+static json_t *account_of(const struct privacy *p, struct arena *a, str service, const struct locale *l)
+{
+    const struct service_account *s = inventory_account(p->inventory, service);
+    if (s == NULL)
+        return json_null();
+    const struct record *subject = inventory_record(p->inventory, s->record->subject);
+    json_t *j = json_object();
+    json_put_str(j, "about", catalog_text(p->catalog, l, a, str_fmt(a, "about.%.*s", STR_FMT(service)).p, NULL));
+    json_t *asks = json_put_array(j, "asks"), *uses = json_put_array(j, "uses"), *includes = json_put_array(j, "includes");
+    for (size_t i = 0; i < s->n_form; i++) {
+        json_t *one = json_add_object(asks);
+        json_put_str(one, "name", s->form[i].field->name);
+        json_put_str(one, "label", words_field(p, l, a, s->record, s->form[i].field));
+        json_put_str(one, "category", words_category(p, l, a, s->form[i].field->category));
+        json_put_bool(one, "required", s->form[i].required);
+        json_put_bool(one, "sealed", s->form[i].field->type == COLUMN_SEALED);
+    }
+    for (size_t i = 0; i < s->n_uses; i++)
+        add_title(uses, words_field(p, l, a, subject, s->uses[i]));
+    for (size_t i = 0; i < s->n_includes; i++)
+        add_title(includes, words_service(p, l, a, s->includes[i]));
+    json_put_bool(j, "has_asks", s->n_form > 0);
+    json_put_bool(j, "has_includes", s->n_includes > 0);
+    put_other(j, "needs", p, a, s->needs, l);
+    put_other(j, "served_by", p, a, s->served_by, l);
+    json_put_int(j, "terms", s->terms);
+    json_put_bool(j, "has_terms", s->terms > 0);
+    json_put_bool(j, "erased_at_once", s->erase_at_leaving);
+    json_t *kept = json_put_array(j, "kept");
+    for (size_t i = 0; i < s->record->n_rules; i++)
+        json_add_str(kept, words_rule(p, l, a, &s->record->rules[i]));
+    json_put_str(j, "leaving", words_rule(p, l, a, s->leaving));
+    return j;
+}
+
 static void put_country_rules(json_t *j, const struct privacy *p)
 {
     json_t *list = json_put_array(j, "country_rules");
@@ -140,6 +193,7 @@ json_t *policy_body(const struct privacy *p, struct arena *a, str service, const
     json_put_str(j, "title", words_service(p, l, a, service));
     json_put_str(j, "product", p->organisation->product);
     json_put_text(j, "language", l->code);
+    json_put(j, "account", account_of(p, a, service, l));
     put_organisation(j, p, l);
     json_t *purposes = json_put_array(j, "purposes");
     for (size_t i = 0; i < v->n_purposes; i++)

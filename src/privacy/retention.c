@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "privacy/consent.h"
+#include "privacy/enrolment.h"
 #include "privacy/erasure.h"
 
 enum { MAX_VERSIONS = 32, BATCH_ARENA = 32 << 20 };
@@ -18,6 +19,7 @@ struct term_version {
 struct compiled {
     const struct keep_rule *rule;
     bool ends_subject; /* the anchor lies in the subject's own record, and the record is it */
+    const struct service_account *ends; /* … or in a service account's: all of the service's ends */
     struct term_version *versions; /* oldest first */
     size_t n_versions;
     str country; /* a shorter term for people of one country; empty: everybody's */
@@ -78,7 +80,10 @@ static void compose(struct arena *a, struct compiled *c, const struct privacy *p
     str key = join_names(a, r->table->key, r->table->n_key);
     bool pair = r->table->n_key > 1;
     c->count = str_fmt(a, "SELECT count(*) FROM %.*s WHERE %.*s", STR_FMT(r->name), STR_FMT(where));
-    if (c->ends_subject) {
+    if (c->ends != NULL) {
+        c->take = str_fmt(a, "SELECT %.*s FROM %.*s WHERE %.*s ORDER BY %.*s LIMIT $4",
+                          STR_FMT(r->subject), STR_FMT(r->name), STR_FMT(where), STR_FMT(c->rule->field));
+    } else if (c->ends_subject) {
         c->take = str_fmt(a, "SELECT id FROM %.*s WHERE %.*s ORDER BY %.*s LIMIT $4",
                           STR_FMT(r->name), STR_FMT(where), STR_FMT(c->rule->field));
     } else {
@@ -163,12 +168,19 @@ static enum err load_versions(struct tx *tx, void *arg)
     return OK;
 }
 
+static const struct service_account *account_of(const struct inventory *v, const struct record *r)
+{
+    const struct service_account *s = inventory_account(v, r->service);
+    return s != NULL && s->record == r ? s : NULL;
+}
+
 static void add_rule(struct loading *l, const struct keep_rule *rule, str country, size_t *cap)
 {
     ARENA_GROW(l->arena, l->r->rules, *cap, l->r->n + 1);
     struct compiled *c = &l->r->rules[l->r->n++];
     *c = (struct compiled){.rule = rule,
                            .ends_subject = record_is_subject(rule->record),
+                           .ends = account_of(l->p->inventory, rule->record),
                            .versions = ARENA_ARRAY(l->arena, struct term_version, MAX_VERSIONS),
                            .country = country};
     compose(l->arena, c, l->p);
@@ -245,6 +257,7 @@ struct sweeping {
     int64_t taken; /* in this batch */
     id files[RETENTION_BATCH];
     size_t n_files;
+    struct enrolment_ended ended; /* in this batch */
     struct erasure_counts counts; /* of the rule */
 };
 
@@ -260,6 +273,35 @@ static enum err delete_batch(struct tx *tx, void *arg)
             s->files[s->n_files++] = row_id(q, 0);
     TRY(query_end(q));
     s->taken = query_changes(q);
+    return OK;
+}
+
+/* Service accounts whose term has ended, with all that their services hold. */
+static enum err end_batch(struct tx *tx, void *arg)
+{
+    struct sweeping *s = arg;
+    id *ids = ARENA_ARRAY(tx_arena(tx), id, RETENTION_BATCH);
+    size_t n = 0;
+    struct query *q = tx_query(tx, s->c->take);
+    bind_stretch(q, &s->stretch);
+    bind_int(q, RETENTION_BATCH);
+    while (query_row(q))
+        ids[n++] = row_id(q, 0);
+    TRY(query_end(q));
+    s->ended = (struct enrolment_ended){0};
+    for (size_t i = 0; i < n; i++)
+        TRY(enrolment_end(tx, s->p, ids[i], s->c->ends, &s->ended));
+    s->taken = (int64_t)n;
+    return OK;
+}
+
+static enum err end_enrolments(struct sweeping *s, struct arena *a, struct fault *f)
+{
+    TRY(db_transact(s->p->db, a, f, end_batch, s));
+    s->counts.records += s->ended.records;
+    s->counts.files += (int64_t)s->ended.n_files;
+    for (size_t i = 0; i < s->ended.n_files; i++)
+        TRY(files_remove(s->p->files, s->ended.files[i], f));
     return OK;
 }
 
@@ -284,6 +326,8 @@ static enum err sweep_batch(struct sweeping *s, struct arena *a, struct fault *f
 {
     if (s->c->ends_subject)
         return take_subjects(s, a, f);
+    if (s->c->ends != NULL)
+        return end_enrolments(s, a, f);
     TRY(db_transact(s->p->db, a, f, delete_batch, s));
     s->counts.records += s->taken;
     s->counts.files += (int64_t)s->n_files;

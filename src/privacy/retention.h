@@ -3,7 +3,8 @@
  *
  * The keep rules of records.yaml become bounded SQL: at most RETENTION_BATCH rows a transaction,
  * through an index on the anchor, so a sweep costs what it removes. Rules whose anchor lies in the
- * subject's own record end the subject (erasure_run); others delete rows.
+ * subject's own record end the subject (erasure_run); those of a service account end all that the
+ * service holds of that person (enrolment_end); others delete rows.
  *
  * A promised term ("after … for …") is swept RETENTION_MARGIN early, so that an outage of a day
  * breaks no promise; a moment that somebody chose ("at …") is kept to the moment.

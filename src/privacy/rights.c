@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "privacy/consent.h"
+#include "privacy/enrolment.h"
 #include "privacy/erasure.h"
 
 enum { MAX_LISTED = 1000 };
@@ -10,7 +11,8 @@ enum { MAX_LISTED = 1000 };
 const char *may_name(enum may m)
 {
     static const char *const names[] = {"yes",          "not-declared",   "not-consented",
-                                        "not-objected", "not-restricted", "not-assessed"};
+                                        "not-objected", "not-restricted", "not-enrolled",
+                                        "not-assessed"};
     return names[m];
 }
 
@@ -42,6 +44,11 @@ static enum err decide(struct tx *tx, const struct privacy *p, id subject, str c
     bool yes;
     if (rule != NULL && rule->assessment && rule->assessment_ref.n == 0) {
         *out = MAY_NOT_ASSESSED;
+        return OK;
+    }
+    TRY(enrolment_active(tx, p, subject, purpose->service, &yes));
+    if (!yes) {
+        *out = MAY_NOT_ENROLLED;
         return OK;
     }
     if (!purpose->essential) {

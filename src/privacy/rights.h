@@ -15,6 +15,7 @@ enum may {
     MAY_NOT_CONSENTED,  /* no consent, or to another version, or ended */
     MAY_NOT_OBJECTED,   /* an objection is open or was upheld */
     MAY_NOT_RESTRICTED, /* the subject asked that nothing be done with the data */
+    MAY_NOT_ENROLLED,   /* it is a service's, which the person has not joined or has left */
     MAY_NOT_ASSESSED,   /* the person's country asks for an impact assessment first */
 };
 const char *may_name(enum may m); /* "yes", "not-consented" … for logs and evidence */

@@ -31,7 +31,7 @@ str words_record(const struct privacy *p, const struct locale *l, struct arena *
 str words_field(const struct privacy *p, const struct locale *l, struct arena *a,
                 const struct record *r, const struct field *f)
 {
-    return text_of(p, l, a, str_fmt(a, "field.%.*s.%.*s", STR_FMT(r->name), STR_FMT(f->name)));
+    return text_of(p, l, a, inventory_field_key(a, r, f));
 }
 
 str words_category(const struct privacy *p, const struct locale *l, struct arena *a,
@@ -63,7 +63,10 @@ json_t *words_kept(const struct privacy *p, const struct locale *l, struct arena
                    const struct record *r)
 {
     json_t *list = json_array();
+    const struct service_account *s = inventory_account(p->inventory, r->service);
     add_rules(list, p, l, a, r, false);
+    if (s != NULL && s->record != r && str_eq(r->subject, s->record->subject))
+        add_rules(list, p, l, a, s->record, false); /* it ends with the service account */
     if (record_of_any(r))
         json_add_str(list, catalog_text(p->catalog, l, a, MSG("keep.with-subject"), NULL));
     else if (record_has_subject(r) && !record_is_subject(r))

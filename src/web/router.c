@@ -18,7 +18,7 @@ static enum err check_row(const struct route *row, struct fault *f)
                         : row->rate == RATE_MISSING                     ? "rate class"
                         : row->path[0] != '/'                           ? "path"
                         : row->method != METHOD_GET && row->method != METHOD_POST ? "method"
-                        : row->method == METHOD_POST && row->form == NULL ? "form"
+                        : row->method == METHOD_POST && row->form == NULL && row->forms == NULL ? "form"
                         : row->form != NULL && row->form->n > FORM_MAX_FIELDS ? "short form"
                                                                          : NULL;
     if (lacks)

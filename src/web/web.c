@@ -147,6 +147,19 @@ static void check_staff(struct exchange *x, str here)
     } else if ((s->roles & req->route->roles) == 0) {
         refuse(x, 403, MSG("problem.role"));
     }
+/* A row's page to come back to, with this request's own values for its segments. */
+static str again_path(const struct request *req)
+{
+    str pattern = str_from(req->route->again ? req->route->again : "/account");
+    struct buf b = buf_new(req->arena, 1024);
+    int segment = 0;
+    for (size_t i = 0; i < pattern.n; i++) {
+        bool value = pattern.p[i] == ':';
+        buf_put(&b, value ? req->segment[segment++] : str_of(pattern.p + i, 1));
+        while (value && i + 1 < pattern.n && pattern.p[i + 1] != '/')
+            i++;
+    }
+    return buf_str(&b);
 }
 
 /* The guard of a row, before its handler. */
@@ -168,7 +181,7 @@ static void check_guard(struct exchange *x)
                                     STR_FMT(percent_encode(req->arena, r->method == METHOD_GET ? here : STR("/account"))));
         } else if (r->guard == GUARD_RECENT && !recent) {
             refuse(x, 403, MSG("problem.confirm"));
-            str back = r->method == METHOD_GET ? here : r->again ? str_from(r->again) : STR("/account");
+            str back = r->method == METHOD_GET ? here : again_path(req);
             req->redirect = str_fmt(req->arena, "/account/confirm?next=%.*s",
                                     STR_FMT(percent_encode(req->arena, back)));
         }
@@ -181,7 +194,11 @@ static void check_body(struct exchange *x)
     str type = head_get(req->head, "Content-Type"), length = head_get(req->head, "Content-Length");
     size_t max = req->route->body_max ? req->route->body_max : DEFAULT_BODY;
     int64_t n = 0;
-    req->form.form = req->route->form;
+    req->form.form = req->route->forms ? req->route->forms(req) : req->route->form;
+    if (req->form.form == NULL) {
+        refuse(x, 404, MSG("problem.not-found"));
+        return;
+    }
     if (length.n > 0 && (!str_to_int(length, &n) || n > (int64_t)max)) {
         refuse(x, 413, MSG("problem.too-large"));
     } else if (str_starts(type, STR("multipart/form-data"))) {
@@ -321,13 +338,14 @@ void web_body(struct exchange *x, str bytes)
 static void prepare_forms(struct request *req, const struct route *page)
 {
     size_t n = 0;
+    const struct form *chosen = page->forms ? page->forms(req) : NULL;
     while (page->shows && page->shows[n])
         n++;
-    req->shown = ARENA_ARRAY(req->arena, struct form_state, n);
-    req->n_shown = n;
-    for (size_t i = 0; i < n; i++) {
-        req->shown[i].form = page->shows[i];
-        if (page->shows[i] == req->form.form)
+    req->n_shown = n + (chosen != NULL);
+    req->shown = ARENA_ARRAY(req->arena, struct form_state, req->n_shown);
+    for (size_t i = 0; i < req->n_shown; i++) {
+        req->shown[i].form = i < n ? page->shows[i] : chosen;
+        if (req->shown[i].form == req->form.form)
             req->shown[i] = req->form;
     }
 }
@@ -377,7 +395,7 @@ static enum err show_again(struct request *req)
     str segments[MAX_SEGMENTS];
     const struct route *page =
         req->route->again
-            ? router_find(req->web->router, METHOD_GET, str_from(req->route->again), segments, &allowed)
+            ? router_find(req->web->router, METHOD_GET, again_path(req), segments, &allowed)
             : NULL;
     forget_attempt(req);
     fault_clear(req->fault);

@@ -44,6 +44,7 @@ enum guard {
 
 /* For `reads`: whatever the inventory opens to the reader's roles. */
 extern const char *const reads_by_role[];
+typedef const struct form *form_of(struct request *req);
 
 struct route {
     enum method method; /* GET also answers HEAD */
@@ -53,13 +54,16 @@ struct route {
     enum rate rate;
     const struct form *form;         /* POST: what it takes */
     const struct form *const *shows; /* GET: forms on the page, NULL-terminated */
-    const char *again;               /* POST: the page that shows the form again when it is wrong */
+    const char *again;               /* POST: the page that shows the form again when it is wrong; a
+                                      * segment with ':' has the request's own value */
     size_t body_max;                 /* POST: bytes; 0: 16 KiB; with files, of the whole body */
     int least_ms;                    /* POST: answers no sooner, so that the time tells nothing */
     bool no_csrf;                    /* POST from elsewhere: a token in it says all (RFC 8058) */
     unsigned roles;                  /* GUARD_STAFF: to whom of the staff it is open (role.h) */
     const char *const *reads;        /* GUARD_STAFF: records of people that it shows, NULL-terminated; each
                                       * must be open to each of the roles */
+    form_of *forms;                  /* beside or instead of `form` and `shows`: a declared form that
+                                      * the path's segments choose; NULL: 404 */
 };
 
 /* Where it stands in the menu of people who are signed in. */

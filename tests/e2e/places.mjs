@@ -7,13 +7,13 @@ const NEWS = "mail.news-welcome.subject";
 
 const ROLES = ["support", "licensing", "marketing", "privacy", "statistics", "operations"];
 
-// Who goes there: a visitor; a person who has just come; one with a history; one who is leaving, whose
-// links stand for those of many; one who works here in every role, one who counts only, and one who is
-// invited.
+// Who goes there: a visitor; a person who has just come; one with a history; one who has joined services; one
+// who is leaving, whose links stand for those of many; one who works here in every role, one who counts only,
+// and one who is invited.
 export async function makePeople(browser, portal, language) {
     const come = (name) => Person.come(browser, portal, language, `${name}.${language}@example.com`);
-    const [visitor, fresh, settled, leaving, worker, counter, invited] = await Promise.all(
-        ["visitor", "fresh", "settled", "leaving", "worker", "counter", "invited"].map(come));
+    const [visitor, fresh, settled, leaving, member, worker, counter, invited] = await Promise.all(
+        ["visitor", "fresh", "settled", "leaving", "member", "worker", "counter", "invited"].map(come));
     for (const [who, roles] of [[worker, ROLES], [counter, ["statistics"]]]) {
         await who.join();
         await who.workHere(...roles);
@@ -23,10 +23,12 @@ export async function makePeople(browser, portal, language) {
     await settled.join({ news: true });
     await leaving.join({ news: true });
     await giveHistory(settled);
+    await member.join();
+    await joinServices(member);
     const { guarded, stepping } = await makeGuarded(come);
     const links = await leave(leaving, visitor);
     links.invitation = await invited.invited("support", "privacy");
-    return { visitor, fresh, settled, leaving, guarded, stepping, worker, counter, invited, links };
+    return { visitor, fresh, settled, leaving, member, guarded, stepping, worker, counter, invited, links };
 }
 
 // One whose number is confirmed, with a device that is remembered, and the same person in the middle of
@@ -74,6 +76,37 @@ async function giveHistory(person) {
     }, "the copies to be made");
     await person.context.clearCookies({ name: "session" }); // a second sign-in, beside the first
     await person.signIn();
+}
+
+// Joins some services, with answers and a choice, and leaves one again.
+async function joinServices(person) {
+    const answers = {
+        "my-account": {},
+        "business-hub": { "#join-country": "SE" },
+        "endpoint-cloud": {},
+        "mail-protection": { "#join-company": "Ek & Söner <AB>" },
+        "company-account": {
+            "#join-first_name": "Kim", "#join-last_name": "Ek", "#join-company": "Ek & Söner AB",
+            "#join-country": "SE", "#join-license": "EX-1180-7720-0043",
+        },
+        "partner-portal": {},
+    };
+    for (const [service, fields] of Object.entries(answers)) {
+        await person.go(`/services/${service}/join`);
+        for (const [selector, value] of Object.entries(fields)) {
+            const field = person.page.locator(selector);
+            await (selector.endsWith("country") ? field.selectOption(value) : field.fill(value));
+        }
+        const boxes = person.page.locator("main [type=checkbox]");
+        for (const box of [boxes.first(), boxes.last()]) {
+            if (await boxes.count() > 0) {
+                await box.check();
+            }
+        }
+        await submit(person, `/services/${service}/join`);
+    }
+    await person.go("/services/my-account/leave");
+    await submit(person, "/services/my-account/leave");
 }
 
 // The links that are mailed, each unused, and the numbers of two receipts.
@@ -244,6 +277,35 @@ export const places = {
         await who.page.locator("#object-purpose").evaluate((select) => { select.options[0].value = "none"; });
         return submit(who, "/account/privacy/object");
     }],
+
+    "services": ["fresh", 200, at("/services")],
+    "service": ["fresh", 200, at("/services/business-hub")],
+    "service-surfaces": ["fresh", 200, at("/services/my-account")],
+    "service-join": ["fresh", 200, at("/services/company-account/join")],
+    "service-join-choices": ["fresh", 200, at("/services/business-hub/join")],
+    "service-join-needs": ["fresh", 200, at("/services/endpoint-cloud/join")],
+    "service-join-wrong": ["fresh", 422, sent("/services/company-account/join", "/services/company-account/join", { "#join-first_name": "Kim" })],
+    "service-unknown": ["fresh", 404, at("/services/nothing")],
+    "services-member": ["member", 200, at("/services")],
+    "service-member": ["member", 200, at("/services/business-hub")],
+    "service-member-served": ["member", 200, at("/services/mail-protection")],
+    "service-member-answers": ["member", 200, at("/services/company-account?done=saved")],
+    "service-correct-wrong": ["member", 422, sent("/services/company-account", "/services/company-account", { "#correct-company": "" })],
+    "service-left": ["member", 200, at("/services/my-account")],
+    "service-come-back": ["member", 200, at("/services/my-account/join")],
+    "service-accept": ["member", 200, at("/services/business-hub/accept")],
+    "service-accept-wrong": ["member", 422, sent("/services/business-hub/accept", "/services/business-hub/accept")],
+    "service-leave": ["member", 200, at("/services/business-hub/leave")],
+    "service-leave-at-once": ["member", 200, at("/services/partner-portal/leave")],
+    "own-member": ["member", 200, at("/account/privacy"), { opened: true }],
+    "service-terms": ["visitor", 200, at("/services/company-account/terms")],
+    "policy-business-hub": ["visitor", 200, at("/privacy/business-hub")],
+    "policy-endpoint-cloud": ["visitor", 200, at("/privacy/endpoint-cloud")],
+    "policy-cloud-console": ["visitor", 200, at("/privacy/cloud-console")],
+    "policy-mail-protection": ["visitor", 200, at("/privacy/mail-protection")],
+    "policy-company-account": ["visitor", 200, at("/privacy/company-account")],
+    "policy-partner-portal": ["visitor", 200, at("/privacy/partner-portal")],
+    "policy-report-parser": ["visitor", 200, at("/privacy/report-parser")],
 
     "account-settled": ["settled", 200, at("/account")],
     "settings-settled": ["settled", 200, at("/account/settings")],

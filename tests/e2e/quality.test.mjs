@@ -197,7 +197,7 @@ for (const language of LANGUAGES) {
 
         before(async () => {
             people = await makePeople(browser, portal, language);
-            await Promise.all(["visitor", "fresh", "settled", "guarded", "stepping", "worker", "counter", "invited"].map((who) => watch(people[who])));
+            await Promise.all(["visitor", "fresh", "settled", "member", "guarded", "stepping", "worker", "counter", "invited"].map((who) => watch(people[who])));
         });
 
         for (const [name, place] of Object.entries(places)) {

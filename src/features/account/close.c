@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "privacy/consent.h"
+#include "privacy/enrolment.h"
 #include "privacy/erasure.h"
 #include "privacy/retention.h"
 #include "privacy/takeout.h"
@@ -87,6 +88,7 @@ enum err account_close(struct tx *tx, struct portal *p, account_id which, bool n
     TRY(session_end_others(tx, which.id, (id){{0}}));
     TRY(drop_links(tx, which));
     TRY(withdraw_all(tx, p, &x));
+    TRY(enrolment_close_all(tx, &p->privacy, which.id, at, str_cstr(a, x.language)));
     TRY(erasure_announce(tx, &p->privacy, which.id, cause, due, receipt));
     /* "Now" leaves the last mail a moment to go first. */
     TRY(job_add(tx, p->privacy.clock, JOB_ERASE, which.id, STR(""), erase_name(a, which),
@@ -100,6 +102,8 @@ enum err account_reopen(struct tx *tx, struct portal *p, str token)
     struct account x;
     CLEANUP(key_wipe) struct key k;
     TRY(ticket_find(tx, &p->privacy, TICKET_REOPEN, token, &t));
+    TRY(account_get(tx, &p->privacy, t.account, NULL, &x));
+    moment closed = x.closed;
     struct query *q = SQL(tx, "UPDATE account SET closed = NULL, erase_at = NULL "
                               "WHERE id = $1 AND closed IS NOT NULL AND erase_at > $2");
     bind_id(q, t.account.id);
@@ -108,6 +112,7 @@ enum err account_reopen(struct tx *tx, struct portal *p, str token)
     if (query_changes(q) == 0)
         return ERR_NOT_FOUND;
     TRY(ticket_use(tx, t.account, TICKET_REOPEN));
+    TRY(enrolment_reopen_all(tx, &p->privacy, t.account.id, closed));
     TRY(erasure_cancel(tx, t.account.id));
     q = SQL(tx, "DELETE FROM job WHERE once = $1");
     bind_text(q, erase_name(tx_arena(tx), t.account));

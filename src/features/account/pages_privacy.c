@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "privacy/consent.h"
+#include "privacy/enrolment.h"
 #include "privacy/erasure.h"
 #include "privacy/rights.h"
 #include "privacy/takeout.h"
@@ -130,8 +131,11 @@ static enum err put_consents(struct request *req, str country)
     json_t *list = json_put_array(req->view, "consents");
     for (size_t i = 0; i < p->inventory->n_purposes; i++) {
         const struct purpose *purpose = &p->inventory->purposes[i];
-        bool given;
+        bool given, enrolled;
         if (!needs_consent(p, purpose, country))
+            continue;
+        TRY(enrolment_active(request_read(req), p, req->session.account, purpose->service, &enrolled));
+        if (!enrolled)
             continue;
         TRY(consent_holds(request_read(req), p, req->session.account, purpose, &given, NULL));
         json_t *j = json_add_object(list);
@@ -207,7 +211,7 @@ static enum err put_objections(struct request *req, const struct key *k)
 }
 
 /* The purposes that one may object to, and direct marketing. */
-static void offer_purposes(struct request *req, struct form_state *f)
+static enum err offer_purposes(struct request *req, struct form_state *f)
 {
     const struct inventory *v = request_privacy(req)->inventory;
     str *values = ARENA_ARRAY(req->arena, str, v->n_purposes + 1);
@@ -216,12 +220,18 @@ static void offer_purposes(struct request *req, struct form_state *f)
     values[n] = STR(OBJECTION_MARKETING);
     labels[n++] = purpose_text(req, STR(OBJECTION_MARKETING));
     for (size_t i = 0; i < v->n_purposes; i++) {
+        bool enrolled;
         if (!objection_possible(request_privacy(req), v->purposes[i].name))
+            continue;
+        TRY(enrolment_active(request_read(req), request_privacy(req), req->session.account, v->purposes[i].service,
+                             &enrolled));
+        if (!enrolled)
             continue;
         values[n] = v->purposes[i].name;
         labels[n++] = purpose_text(req, v->purposes[i].name);
     }
     form_offer(f, "purpose", values, labels, n);
+    return OK;
 }
 
 static enum err show_privacy(struct request *req)
@@ -235,7 +245,7 @@ static enum err show_privacy(struct request *req)
     TRY(put_takeouts(req));
     TRY(put_restriction(req, &k));
     TRY(put_objections(req, &k));
-    offer_purposes(req, request_form(req, "object"));
+    TRY(offer_purposes(req, request_form(req, "object")));
     form_put(request_form(req, "takeout"), "scope", STR(TAKEOUT_ALL));
     return request_page(req, "account/privacy");
 }
@@ -248,8 +258,11 @@ static enum err set_consent(struct request *req)
     const struct purpose *purpose = inventory_purpose(p->privacy.inventory, form_value(&req->form, "purpose"));
     bool wanted = str_is(form_value(&req->form, "decision"), "yes");
     struct account x;
+    bool enrolled = false;
     TRY(account_get(request_read(req), &p->privacy, SIGNED_IN(req), NULL, &x));
-    if (purpose == NULL || !needs_consent(&p->privacy, purpose, x.country))
+    if (purpose != NULL)
+        TRY(enrolment_active(request_read(req), &p->privacy, x.id.id, purpose->service, &enrolled));
+    if (purpose == NULL || !needs_consent(&p->privacy, purpose, x.country) || (wanted && !enrolled))
         return ERR_INPUT;
     if (str_is(purpose->name, "product-news")) {
         TRY(account_set_news(request_write(req), p, SIGNED_IN(req), wanted, req->locale.code, CONSENT_WAY_SETTINGS));
