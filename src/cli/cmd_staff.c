@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/email.h"
+#include "features/factors/factors.h"
 #include "features/staff/staff.h"
+#include "privacy/trail.h"
 
 struct staffing {
     struct portal *p;
@@ -161,12 +163,48 @@ static int take_out(struct call *c)
     return EXIT_GOOD;
 }
 
+/* ---- reset: the second factor is lost ---- */
+
+/* Whoever runs the portal has made sure that it is they. The desk stays shut until there is a new one. */
+static enum err clear_factors(struct tx *tx, void *arg)
+{
+    struct staffing *x = arg;
+    CLEANUP(key_wipe) struct key k;
+    struct staff s;
+    TRY(account_find(tx, &x->p->privacy, x->address, &x->account));
+    TRY(staff_get(tx, &x->p->privacy, x->account, NULL, &s));
+    TRY(vault_subject_key(x->p->privacy.vault, x->account.id, &k, tx_arena(tx), tx_fault(tx)));
+    TRY(factors_clear(tx, x->account));
+    TRY(session_end_others(tx, x->account.id, (id){{0}}));
+    struct trail_event e = {.kind = STR("factors-cleared")};
+    TRY(trail_add(tx, &x->p->privacy, x->account.id, &k, &e));
+    return account_tell(tx, x->p, x->account, &k, "factors-reset", STR("/sign-in"), NULL);
+}
+
+static int reset(struct call *c)
+{
+    struct staffing x = {.p = c->portal};
+    struct email e;
+    if (c->argc != 3 || email_parse(c->arena, str_from(c->argv[2]), &e) != OK)
+        return call_usage(c, "wants an address");
+    x.address = e.shown;
+    enum err did = db_transact(c->portal->privacy.db, c->arena, &c->fault, clear_factors, &x);
+    if (did == ERR_NOT_FOUND)
+        fault_clear(&c->fault);
+    if (did != OK)
+        return call_failed(c, did == ERR_NOT_FOUND ? "nobody who works here has that address" : "staff");
+    work_wake(c->portal->work);
+    fprintf(c->out, "%.*s has no second factor any more, and is signed out everywhere. The desk stays shut until there is a new one.\n",
+            STR_FMT(e.shown));
+    return EXIT_GOOD;
+}
+
 int command_staff(struct call *c)
 {
     static const struct {
         const char *name;
         int (*run)(struct call *c);
-    } deeds[] = {{"add", add}, {"list", list}, {"role", change}, {"remove", take_out}};
+    } deeds[] = {{"add", add}, {"list", list}, {"role", change}, {"remove", take_out}, {"reset", reset}};
     for (size_t i = 0; c->argc > 1 && i < COUNT(deeds); i++)
         if (strcmp(c->argv[1], deeds[i].name) == 0)
             return deeds[i].run(c);

@@ -65,7 +65,7 @@ const struct command commands[] = {
      "rule: a human decides one; to overrule it needs compelling grounds, which the person who "
      "objected reads.",
      COMMAND_PORTAL, PORTAL_MIGRATED, command_rights},
-    {"staff", "add EMAIL --role ROLE [--role ROLE …] [--language CODE]\nlist\nrole EMAIL --role ROLE [--role ROLE …]\nremove EMAIL",
+    {"staff", "add EMAIL --role ROLE [--role ROLE …] [--language CODE]\nlist\nrole EMAIL --role ROLE [--role ROLE …]\nremove EMAIL\nreset EMAIL",
      "Who works here, and for what.",
      "Roles: support, licensing, marketing, privacy, statistics, operations. What each may enter and read: "
      "`troth help access`.\n"

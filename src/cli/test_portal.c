@@ -715,21 +715,6 @@ static void a_burst_of_sign_ins_starves_no_page(void **state)
         fail_msg("a page waited %lld us, a hash takes %lld", (long long)waited, (long long)one);
 }
 
-/* MYA-15. Fails if the time of the answer could tell whether there is an account. */
-static void mya_15_recovery_takes_as_long_for_an_unknown_address(void **state)
-{
-    static const char *const fields[] = {"email=" ANNA, "email=nobody%40example.com"};
-    (void)state;
-    for (size_t i = 0; i < COUNT(fields); i++) {
-        struct browser b = {0};
-        str token = token_on(&b, "/recover");
-        int64_t began = clock_ticks();
-        struct answer x = ask(&b, "POST", "/recover", str_fmt(a, "csrf=%.*s&%s", STR_FMT(token), fields[i]));
-        assert_int_equal(x.status, 303);
-        assert_true(clock_ticks() - began >= 250000);
-    }
-}
-
 static struct registration registration(const char *address)
 {
     static struct locale l;
@@ -827,7 +812,6 @@ int main(void)
         T(mya_24_the_old_hashes_are_beyond_the_new_master_key),
         T(a_lost_database_is_503_and_then_over),
         T(a_burst_of_sign_ins_starves_no_page),
-        T(mya_15_recovery_takes_as_long_for_an_unknown_address),
         T(mya_06_a_second_attempt_has_its_whole_time),
         T(mya_24_the_window_leaves_time_for_the_key),
         T(a_stale_form_says_to_try_again),

@@ -67,6 +67,8 @@ struct feature {
     size_t n_checks;
     person_fn *person; /* one feature has people who sign in */
     standing_fn *standing; /* one knows who works here */
+    /* Somebody has just left a service, in the caller's transaction. */
+    enum err (*left)(struct tx *tx, struct portal *p, id account);
     /* One has second factors: is one on? Where none does, nobody has one, and the desk stays shut. */
     enum err (*second_factor)(struct tx *tx, struct portal *p, id account, bool *on);
     /* Gives an account a second factor and says how to use it: for demos. */
@@ -83,6 +85,7 @@ extern const size_t n_features;
 /* What one feature asks of another without knowing it (hooks.c). */
 CHECKED enum err feature_standing(struct tx *tx, struct portal *p, id account, str peer,
                                   struct standing *out);
+CHECKED enum err feature_left(struct tx *tx, struct portal *p, id account);
 CHECKED enum err feature_second_factor(struct tx *tx, struct portal *p, id account, bool *on);
 CHECKED enum err feature_demo_factor(struct portal *p, id account, struct arena *a, str *how,
                                      struct fault *f);

@@ -11,6 +11,14 @@ enum err feature_standing(struct tx *tx, struct portal *p, id account, str peer,
     return OK;
 }
 
+enum err feature_left(struct tx *tx, struct portal *p, id account)
+{
+    for (size_t i = 0; i < n_features; i++)
+        if (features[i]->left)
+            TRY(features[i]->left(tx, p, account));
+    return OK;
+}
+
 enum err feature_second_factor(struct tx *tx, struct portal *p, id account, bool *on)
 {
     *on = false;

@@ -677,6 +677,14 @@ const struct service_account *inventory_account(const struct inventory *v, str s
     return NULL;
 }
 
+bool service_account_offers(const struct service_account *s, const char *what)
+{
+    for (size_t i = 0; i < s->n_offers; i++)
+        if (str_is(s->offers[i], what))
+            return true;
+    return false;
+}
+
 str inventory_field_key(struct arena *a, const struct record *r, const struct field *f)
 {
     if (f->shared)

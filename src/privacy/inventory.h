@@ -118,7 +118,7 @@ struct question {
  *
  * Beside these, as a service needs them: `needs: SERVICE` (only with an account there; ends with it;
  * its terms hold here where `terms` is left out), `includes: [NAME …]` (surfaces that the same
- * account opens), `leaving: erase` (all is erased at the moment of leaving; the term is the ceiling),
+ * account opens), `offers: [security-question]` (its members may set one), `leaving: erase` (all is erased at the moment of leaving; the term is the ceiling),
  * `recipients`, and in a keep rule `at_most: P1Y` (the organisation's file may choose another term
  * under `periods`, up to that).
  *
@@ -140,6 +140,8 @@ struct service_account {
     size_t n_roles;
     str *includes;
     size_t n_includes;
+    str *offers; /* what its members may set for their identity: "security-question" */
+    size_t n_offers;
     str needs, served_by;       /* services; or empty */
     bool erase_at_leaving;
     const struct keep_rule *leaving; /* the rule after left_at */
@@ -202,6 +204,7 @@ const struct purpose *inventory_purpose(const struct inventory *v, str name);
 const struct cookie *inventory_cookie(const struct inventory *v, str name);
 /* NULL: one joins nothing there. */
 const struct service_account *inventory_account(const struct inventory *v, str service);
+bool service_account_offers(const struct service_account *s, const char *what);
 const struct field *record_field(const struct record *r, str name);
 const struct field *record_of_category(const struct record *r, const char *category); /* the first */
 /* The key of its words: "field.RECORD.NAME". */

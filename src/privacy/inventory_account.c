@@ -168,7 +168,7 @@ enum err reader_account(struct reader *r, const struct yaml *n)
 {
     struct service_account s = {.service = r->service, .line = n->line, .source = r->source};
     struct record rec = {.name = yaml_text(n, "record"), .service = r->service, .subject = yaml_text(n, "subject")};
-    TRY(ONLY_KEYS(r, n, "record", "subject", "purpose", "terms", "uses", "form", "fields", "roles", "includes",
+    TRY(ONLY_KEYS(r, n, "record", "subject", "purpose", "terms", "uses", "form", "fields", "roles", "includes", "offers",
                   "needs", "served_by", "leaving", "keep", "recipients"));
     if (inventory_account(r->v, r->service) != NULL)
         return SAY(r, n, "%.*s has two accounts", STR_FMT(r->service));
@@ -182,6 +182,10 @@ enum err reader_account(struct reader *r, const struct yaml *n)
     TRY(read_terms(r, n, &s));
     TRY(read_names(r, n, "roles", &s.roles, &s.n_roles));
     TRY(read_names(r, n, "includes", &s.includes, &s.n_includes));
+    TRY(read_names(r, n, "offers", &s.offers, &s.n_offers));
+    for (size_t i = 0; i < s.n_offers; i++)
+        if (!str_is(s.offers[i], "security-question"))
+            return SAY(r, n, "nothing that is called %.*s can be offered", STR_FMT(s.offers[i]));
     TRY(read_leaving(r, n, &s));
     TRY(read_uses(r, n, subject, &s));
     const struct yaml *form = yaml_get(n, "form"), *fields = yaml_get(n, "fields");

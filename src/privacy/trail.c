@@ -125,6 +125,15 @@ static str seal(struct arena *a, const struct key *k, const char *column, id row
     return privacy_seal(a, k, "security_event", column, row, plain);
 }
 
+enum err trail_has(struct tx *tx, id subject, const char *kind, bool *yes)
+{
+    struct query *q = SQL(tx, "SELECT 1 FROM security_event WHERE subject = $1 AND kind = $2 LIMIT 1");
+    bind_id(q, subject);
+    bind_text(q, str_from(kind));
+    *yes = query_row(q);
+    return query_end(q);
+}
+
 enum err trail_add(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
                    const struct trail_event *e)
 {

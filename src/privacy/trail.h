@@ -32,6 +32,9 @@ enum { TRAIL_NOTE_MAX = 4000 };
 CHECKED enum err trail_add(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
                            const struct trail_event *e);
 
+/* Is there one of that kind? */
+CHECKED enum err trail_has(struct tx *tx, id subject, const char *kind, bool *yes);
+
 /* Newest first; those before `before` (0: from the newest), at most `limit`. */
 CHECKED enum err trail_list(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
                             int64_t before, int limit, struct trail_event **out, size_t *n);

@@ -147,6 +147,8 @@ static void check_staff(struct exchange *x, str here)
     } else if ((s->roles & req->route->roles) == 0) {
         refuse(x, 403, MSG("problem.role"));
     }
+}
+
 /* A row's page to come back to, with this request's own values for its segments. */
 static str again_path(const struct request *req)
 {
@@ -444,15 +446,6 @@ static enum err run_post(struct exchange *x)
     return OK;
 }
 
-/* What was done is not to be read from how long it took (spec MYA-15). */
-static void wait_for_least(const struct exchange *x)
-{
-    int64_t left = x->began + x->req.route->least_ms * 1000LL - clock_ticks();
-    struct timespec pause = {left / 1000000, left % 1000000 * 1000};
-    if (left > 0)
-        nanosleep(&pause, NULL);
-}
-
 static enum err run_get(struct request *req)
 {
     prepare_forms(req, req->route);
@@ -542,8 +535,6 @@ const struct response *web_finish(struct exchange *x)
                                         : MSG("problem.request"));
         else if (e == OK)
             e = answer(req);
-        if (req->route->least_ms > 0)
-            wait_for_least(x);
         if (e != OK) {
             req->redirect = (str){NULL, 0}; /* where it would have led, had it been done */
             refuse(x, status_of(e), why_of(e));

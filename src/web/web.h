@@ -57,7 +57,6 @@ struct route {
     const char *again;               /* POST: the page that shows the form again when it is wrong; a
                                       * segment with ':' has the request's own value */
     size_t body_max;                 /* POST: bytes; 0: 16 KiB; with files, of the whole body */
-    int least_ms;                    /* POST: answers no sooner, so that the time tells nothing */
     bool no_csrf;                    /* POST from elsewhere: a token in it says all (RFC 8058) */
     unsigned roles;                  /* GUARD_STAFF: to whom of the staff it is open (role.h) */
     const char *const *reads;        /* GUARD_STAFF: records of people that it shows, NULL-terminated; each

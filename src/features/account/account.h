@@ -39,9 +39,13 @@ CHECKED enum err account_make(struct portal *p, str address, str hash, const cha
 CHECKED enum err account_enter(struct request *req, struct tx *tx, account_id which, const char *how,
                                str next);
 
-/* Is that the account's password? Takes as long as signing in. */
-CHECKED enum err account_check_password(struct portal *p, struct tx *tx, account_id which,
-                                        struct secret password, bool *right);
+/* Is that the account's password? Takes as long as signing in; hold no transaction meanwhile. */
+CHECKED enum err account_check_password(struct portal *p, account_id which, struct secret password,
+                                        struct arena *a, struct fault *f, bool *right);
+
+/* A line in the person's security log: event.KIND, with where this request came from. */
+CHECKED enum err account_note(struct request *req, struct tx *tx, account_id which, const struct key *k,
+                              const char *kind);
 
 /* Sends the person one of our mails (mail.KIND; see work/mail.h) at their own address, in their language;
  * `path` is where its button leads. `values` may be NULL. */

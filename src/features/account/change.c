@@ -236,6 +236,7 @@ static enum err apply_change(struct tx *tx, struct portal *p, const struct chang
     bind_blob(q, privacy_seal(a, &k, "account", "email", c->account.id, to.shown));
     TRY(query_run(q));
     *answer = ADDRESS_CHANGED;
+    TRY(account_log(tx, &p->privacy, c->account, &k, "address-changed"));
     json_put_str(values, "address", to.shown);
     TRY(account_mail(tx, p, &x, &k, "changed", x.email, (str){NULL, 0}, values));
     return account_mail(tx, p, &x, &k, "changed", to.shown, (str){NULL, 0}, values);

@@ -87,6 +87,8 @@ enum err account_close(struct tx *tx, struct portal *p, account_id which, bool n
     TRY(query_run(q));
     TRY(session_end_others(tx, which.id, (id){{0}}));
     TRY(drop_links(tx, which));
+    TRY(lost_drop(tx, which));
+    TRY(account_log(tx, &p->privacy, which, &k, "account-closed"));
     TRY(withdraw_all(tx, p, &x));
     TRY(enrolment_close_all(tx, &p->privacy, which.id, at, str_cstr(a, x.language)));
     TRY(erasure_announce(tx, &p->privacy, which.id, cause, due, receipt));
@@ -119,6 +121,7 @@ enum err account_reopen(struct tx *tx, struct portal *p, str token)
     TRY(query_run(q));
     TRY(vault_subject_key(p->privacy.vault, t.account.id, &k, tx_arena(tx), tx_fault(tx)));
     TRY(account_get(tx, &p->privacy, t.account, &k, &x));
+    TRY(account_log(tx, &p->privacy, t.account, &k, "account-reopened"));
     return account_mail(tx, p, &x, &k, "reopened", x.email, STR("/sign-in"), NULL);
 }
 

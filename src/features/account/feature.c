@@ -54,6 +54,7 @@ static const struct job_kind jobs[] = {
     {JOB_ERASE, run_erase, {1, 0}},
     {JOB_TAKEOUT, run_takeout, {0, MOMENT_DAY}},
     {JOB_INTAKE, run_intake, {0, MOMENT_DAY}},
+    {JOB_LOST, run_lost, {0, 3 * MOMENT_DAY}},
 };
 
 static const struct named_check checks[] = {
@@ -62,7 +63,7 @@ static const struct named_check checks[] = {
 
 const struct feature feature_account = {
     .name = "account",
-    .routes = (const struct route *const[]){enter_routes, manage_routes, privacy_routes, NULL},
+    .routes = (const struct route *const[]){enter_routes, recovery_routes, manage_routes, log_routes, privacy_routes, NULL},
     .menu = menu,
     .n_menu = COUNT(menu),
     .jobs = jobs,
@@ -70,6 +71,7 @@ const struct feature feature_account = {
     .checks = checks,
     .n_checks = COUNT(checks),
     .person = person,
+    .left = question_left,
     .start = start,
     .stop = stop,
 };

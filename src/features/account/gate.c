@@ -50,7 +50,7 @@ static bool read_minutes(str s, moment *out)
     return s.n == TIME_CHARS;
 }
 
-static enum err find_device(struct request *req, struct gate *g)
+static enum err find_device(struct request *req, str same, str *device)
 {
     const struct privacy *p = request_privacy(req);
     str cookie = request_cookie(req, "known"), minutes = str_head(cookie, MIN_OF(cookie.n, (size_t)TIME_CHARS));
@@ -58,21 +58,29 @@ static enum err find_device(struct request *req, struct gate *g)
     struct vault_hashes h;
     if (cookie.n <= TIME_CHARS || !read_minutes(minutes, &made) || made > now || now - made > KNOWN_FOR)
         return OK;
-    TRY(vault_hash(p->vault, "known-device", device_text(req->arena, minutes, g->same), &h, req->arena, req->fault));
+    TRY(vault_hash(p->vault, "known-device", device_text(req->arena, minutes, same), &h, req->arena, req->fault));
     bool known = false;
     for (int i = 0; i < h.n; i++)
         known |= secret_eq(str_skip(cookie, TIME_CHARS), base32_encode(req->arena, h.bytes[i], MAC_BYTES));
     if (known)
-        g->device = cookie;
+        *device = cookie;
     return OK;
 }
 
-enum err gate_remember(struct request *req, const struct gate *g)
+enum err gate_knows(struct request *req, str same, bool *known)
+{
+    str device = {NULL, 0};
+    TRY(find_device(req, same, &device));
+    *known = device.n > 0;
+    return OK;
+}
+
+enum err gate_remember(struct request *req, str same)
 {
     const struct privacy *p = request_privacy(req);
     struct vault_hashes h;
     str minutes = str_fmt(req->arena, "%08llx", (unsigned long long)(clock_now(p->clock) / MOMENT_MINUTE));
-    TRY(vault_hash(p->vault, "known-device", device_text(req->arena, minutes, g->same), &h, req->arena, req->fault));
+    TRY(vault_hash(p->vault, "known-device", device_text(req->arena, minutes, same), &h, req->arena, req->fault));
     request_set_cookie(req, "known", str_fmt(req->arena, "%.*s%.*s", STR_FMT(minutes),
                                              STR_FMT(base32_encode(req->arena, h.bytes[0], MAC_BYTES))));
     return OK;
@@ -87,7 +95,7 @@ static enum err must_ask(struct request *req, struct gate *g)
     CLEANUP(tx_end) struct tx *tx = tx_begin(p->db, TX_READ, req->arena, req->fault);
     bool address, range, all, device = false;
     str visitor = quota_range(req->arena, req->peer);
-    TRY(find_device(req, g));
+    TRY(find_device(req, g->same, &g->device));
     if (g->device.n > 0)
         TRY(quota_has(tx, p, &of_device, g->device, &device));
     TRY(quota_has(tx, p, &of_address[g->kind], g->same, &address));

@@ -28,8 +28,10 @@ struct gate {
 CHECKED enum err gate_enter(struct request *req, enum gate_kind kind, str address, struct gate *out);
 /* It was tried: a wrong password; each sign-up; each mail that is asked for. */
 CHECKED enum err gate_count(struct request *req, const struct gate *g);
-/* Signed in: this browser is known from now on. */
-CHECKED enum err gate_remember(struct request *req, const struct gate *g);
+/* Has this browser signed in before, with that address (as all its spellings are one)? */
+CHECKED enum err gate_knows(struct request *req, str same, bool *known);
+/* Signed in, with whatever second step there is: it is known from now on. */
+CHECKED enum err gate_remember(struct request *req, str same);
 /* Puts the captcha onto the form's page where the next try will need it. */
 CHECKED enum err gate_show(struct request *req, enum gate_kind kind, str address);
 

@@ -6,6 +6,7 @@
 #include "privacy/consent.h"
 #include "privacy/lookup.h"
 #include "privacy/rights.h"
+#include "privacy/trail.h"
 
 #define CONFIRM_WITHIN MOMENT_DAY /* well before what was begun is erased (records.yaml), a margin early */
 #define TELL_EVERY     MOMENT_HOUR
@@ -48,6 +49,13 @@ enum err account_find(struct tx *tx, const struct privacy *p, str address, accou
     struct email e;
     TRY(email_parse(tx_arena(tx), address, &e));
     return lookup_find(tx, p, LOOKUP, e.same, &out->id);
+}
+
+enum err account_log(struct tx *tx, const struct privacy *p, account_id which, const struct key *k,
+                     const char *kind)
+{
+    struct trail_event e = {.kind = str_from(kind)};
+    return trail_add(tx, p, which.id, k, &e);
 }
 
 /* ---- mail ---- */

@@ -14,6 +14,7 @@ enum { TICKET_TOKEN_LENGTH = 2 * ID_LENGTH + SECRET_LENGTH };
 #define TICKET_RECOVER "recover" /* a forgotten password */
 #define TICKET_REOPEN  "reopen"  /* a closed account */
 #define TICKET_SHARE   "share"   /* an export for somebody else */
+#define TICKET_LOST    "lost"    /* stops the way around a lost second step */
 
 struct ticket {
     account_id account;
@@ -58,14 +59,55 @@ CHECKED enum err intake_add(struct tx *tx, struct portal *p, enum intake what,
 
 enum sign_in { SIGN_IN_WRONG, SIGN_IN_OK, SIGN_IN_UNCONFIRMED, SIGN_IN_CLOSED };
 
-/* Checks address and password; takes as long for an address that nobody has. Both read on a
- * connection of their own and give it back before the hash: hashes wait for one another, and whoever
- * waits must hold nothing that a page needs. */
+/* Checks address and password; takes as long for an address that nobody has. As account_check_password()
+ * it reads on a connection of its own and gives it back before the hash: hashes wait for one another, and
+ * whoever waits must hold nothing that a page needs. */
 CHECKED enum err account_sign_in(struct portal *p, str address, struct secret password,
                                  struct arena *a, struct fault *f, enum sign_in *result,
                                  account_id *out, bool *dated);
-CHECKED enum err account_check_password(struct portal *p, account_id which, struct secret password,
-                                        struct arena *a, struct fault *f, bool *right);
+
+/* ---- a security question (question.c) ---- */
+
+enum { ANSWER_MIN = 3, ANSWERS_A_DAY = 5 };
+
+struct own_question {
+    bool there;
+    str question, answer_hash; /* opened */
+    moment made;
+};
+/* Is the person a member of a service that offers one? */
+CHECKED enum err question_offered(struct tx *tx, const struct privacy *p, account_id which, bool *yes);
+CHECKED enum err question_get(struct tx *tx, account_id which, const struct key *k,
+                              struct own_question *out);
+/* What is hashed of an answer: capitals and blanks do not count. */
+str question_answer(struct arena *a, str typed);
+CHECKED enum err question_set(struct tx *tx, const struct privacy *p, account_id which, const struct key *k,
+                              str question, str answer_hash);
+CHECKED enum err question_remove(struct tx *tx, account_id which);
+/* Takes one of the day's tries, committed by itself, before an answer is looked at. */
+CHECKED enum err question_try(const struct privacy *p, account_id which, struct arena *a, struct fault *f,
+                              bool *allowed);
+/* A service was left: without one that offers it, the question goes. */
+CHECKED enum err question_left(struct tx *tx, struct portal *p, id account);
+
+/* ---- the second step is lost (lost.c) ---- */
+
+#define LOST_WAITS (3 * MOMENT_DAY) /* before it is turned off */
+#define LOST_LASTS (7 * MOMENT_DAY) /* after that it must be asked for anew */
+
+struct lost {
+    bool there, ready_now;
+    moment made, ready, ends;
+};
+CHECKED enum err lost_get(struct tx *tx, const struct privacy *p, account_id which, struct lost *out);
+/* Begins it, and tells the account's address. ERR_CONFLICT: it has begun. */
+CHECKED enum err lost_begin(struct tx *tx, struct portal *p, account_id which, const struct key *k);
+/* Turns everything off. ERR_CONFLICT: it has not begun, or its time has not come. */
+CHECKED enum err lost_finish(struct tx *tx, struct portal *p, account_id which, const struct key *k);
+/* By the link in the mail. ERR_NOT_FOUND. */
+CHECKED enum err lost_stop(struct tx *tx, struct portal *p, str token);
+/* No longer needed, or not wanted. */
+CHECKED enum err lost_drop(struct tx *tx, account_id which);
 
 /* ---- changes ---- */
 
@@ -109,6 +151,10 @@ CHECKED enum err unsubscribe_find(const struct privacy *p, str token, struct are
 CHECKED enum err account_set_news(struct tx *tx, struct portal *p, account_id which, bool wanted,
                                   const char *language, const char *way);
 
+/* A line in the security log, of something that needs no browser to have happened. */
+CHECKED enum err account_log(struct tx *tx, const struct privacy *p, account_id which, const struct key *k,
+                             const char *kind);
+
 /* ---- mail ---- */
 
 /* One of our mails to this account, at its own address or another. */
@@ -119,10 +165,12 @@ CHECKED enum err account_mail(struct tx *tx, struct portal *p, const struct acco
 #define JOB_ERASE   "account.erase"
 #define JOB_TAKEOUT "account.takeout"
 #define JOB_INTAKE  "account.intake"
+#define JOB_LOST    "account.lost"
 
 enum err run_erase(struct job_run *r);
 enum err run_takeout(struct job_run *r);
 enum err run_mail(struct job_run *r);
 enum err run_intake(struct job_run *r);
+enum err run_lost(struct job_run *r);
 
 #endif

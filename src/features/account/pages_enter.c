@@ -41,6 +41,7 @@ static const struct form recover_form = {"recover", recover_fields, COUNT(recove
 
 static const struct form_field renew_fields[] = {
     {"t", FIELD_HIDDEN, .required = true, .max = TICKET_TOKEN_LENGTH},
+    {"answer", FIELD_PASSWORD, .max = 200, .label = MSG("field.answer"), .autocomplete = "off"},
     {"password", FIELD_NEW_PASSWORD, .required = true, .label = MSG("field.new-password"),
      .hint = MSG("field.new-password-hint"), .autocomplete = "new-password"},
 };
@@ -161,7 +162,6 @@ static enum err sign_in(struct request *req)
     struct tx *tx = request_write(req);
     if (dated)
         TRY(account_set_password(tx, p, which, hash, (id){{0}}, false));
-    TRY(gate_remember(req, &gate));
     str next = form_value(&req->form, "next");
     bool second;
     TRY(factors_needed(req, tx, which, &second));
@@ -213,24 +213,47 @@ static enum err show_renew(struct request *req)
         return page_link_gone(req);
     TRY(e);
     form_put(request_form(req, "renew"), "t", token);
+    TRY(recovery_put_question(req, t.account));
     return request_page(req, "account/recover-new");
 }
 
+/* Good enough, also for somebody who knows their address? */
+static enum err check_new_password(struct request *req, account_id which)
+{
+    CLEANUP(key_wipe) struct key k;
+    struct account x;
+    const struct privacy *p = request_privacy(req);
+    TRY(vault_subject_key(p->vault, which.id, &k, req->arena, req->fault));
+    TRY(account_get(request_read(req), p, which, &k, &x));
+    const char *weak = password_weakness(req->arena, form_secret(&req->form, "password"), x.email);
+    if (weak == NULL)
+        return OK;
+    form_fail(&req->form, "password", weak);
+    return request_again(req, 422);
+}
+
+/* The link may be used twice at once: the second finds it gone when it writes. */
 static enum err renew(struct request *req)
 {
+    CLEANUP(key_wipe) struct key k;
     struct portal *p = PORTAL(req);
-    struct secret password = form_secret(&req->form, "password");
+    struct ticket t;
     str hash;
-    const char *weak = password_weakness(req->arena, password, (str){NULL, 0});
-    if (weak) {
-        form_fail(&req->form, "password", weak);
-        return request_again(req, 422);
-    }
-    TRY(password_hash(p->passwords, password, req->arena, &hash, req->fault));
-    enum err e = account_recover(request_write(req), p, form_value(&req->form, "t"), hash);
+    enum err e = ticket_find(request_read(req), &p->privacy, TICKET_RECOVER, form_value(&req->form, "t"), &t);
     if (e == ERR_NOT_FOUND)
         return page_link_gone(req);
     TRY(e);
+    TRY(check_new_password(req, t.account));
+    TRY(recovery_check_answer(req, t.account));
+    request_rest(req);
+    TRY(password_hash(p->passwords, form_secret(&req->form, "password"), req->arena, &hash, req->fault));
+    struct tx *tx = request_write(req);
+    e = account_recover(tx, p, form_value(&req->form, "t"), hash);
+    if (e == ERR_NOT_FOUND)
+        return page_link_gone(req);
+    TRY(e);
+    TRY(vault_subject_key(p->privacy.vault, t.account.id, &k, req->arena, req->fault));
+    TRY(account_note(req, tx, t.account, &k, "password-recovered"));
     return request_see(req, 200, STR("/sign-in?done=password-changed"));
 }
 
@@ -269,8 +292,7 @@ const struct route enter_routes[] = {
     {METHOD_POST, "/sign-in", sign_in, GUARD_PUBLIC, RATE_SIGN_IN, &sign_in_form, .again = "/sign-in"},
     {METHOD_POST, "/sign-out", sign_out, GUARD_SIGNED_IN, RATE_FORM, &form_button},
     {METHOD_GET, "/recover", show_recover, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&recover_form)},
-    {METHOD_POST, "/recover", recover, GUARD_PUBLIC, RATE_MAIL, &recover_form, .again = "/recover",
-     .least_ms = 250}, /* a mail is written for some addresses only */
+    {METHOD_POST, "/recover", recover, GUARD_PUBLIC, RATE_MAIL, &recover_form, .again = "/recover"},
     {METHOD_GET, "/recover/sent", show_recover_sent, GUARD_PUBLIC, RATE_PAGE},
     {METHOD_GET, "/recover/new", show_renew, GUARD_PUBLIC, RATE_PAGE, .shows = SHOWS(&renew_form)},
     {METHOD_POST, "/recover/new", renew, GUARD_PUBLIC, RATE_SIGN_IN, &renew_form, .again = "/recover/new"},

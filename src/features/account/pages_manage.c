@@ -271,6 +271,7 @@ static enum err show_security(struct request *req)
     }
     json_put_bool(req->view, "others", n > 1);
     TRY(factors_put_card(req, &k));
+    TRY(recovery_put_card(req, &k));
     return request_page(req, "account/security");
 }
 
@@ -292,6 +293,7 @@ static enum err change_password(struct request *req)
     TRY(password_hash(p->passwords, fresh, req->arena, &hash, req->fault));
     TRY(account_set_password(request_write(req), p, x.id, hash, req->session.id, true));
     TRY(session_prove(request_write(req), p->privacy.clock, &req->session));
+    TRY(own_note(req, "password-changed"));
     return request_see(req, 200, STR("/account/security?done=password-changed"));
 }
 
@@ -300,6 +302,7 @@ static enum err end_session(struct request *req)
     id session;
     TRY(id_parse(form_value(&req->form, "session"), &session));
     TRY(session_end(request_write(req), req->session.account, session));
+    TRY(own_note(req, "session-ended"));
     if (id_eq(session, req->session.id)) {
         request_sign_out(req);
         return request_see(req, 200, STR("/?done=signed-out"));
@@ -310,6 +313,7 @@ static enum err end_session(struct request *req)
 static enum err end_others(struct request *req)
 {
     TRY(session_end_others(request_write(req), req->session.account, req->session.id));
+    TRY(own_note(req, "sessions-ended"));
     return request_see(req, 200, STR("/account/security?done=sessions-ended"));
 }
 

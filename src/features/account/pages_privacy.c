@@ -311,6 +311,7 @@ static enum err ask_takeout(struct request *req)
     TRY(job_add(tx, p->privacy.clock, JOB_TAKEOUT, req->session.account, payload,
                 str_fmt(req->arena, "takeout:%s", which.text), clock_now(p->privacy.clock)));
     json_put_str(req->view, "id", payload);
+    TRY(own_note(req, "takeout-asked"));
     return request_see(req, 202, STR("/account/privacy?done=takeout-asked#takeout"));
 }
 

@@ -31,6 +31,11 @@ CHECKED enum err factors_needed(struct request *req, struct tx *tx, account_id w
 CHECKED enum err factors_begin(struct request *req, struct tx *tx, account_id which, const char *how,
                                str next);
 
+/* Whose sign-in waits for the second step in this browser? none: nobody's. */
+CHECKED enum err factors_pending(struct request *req, struct tx *tx, account_id *which);
+/* It is over; the caller lets them in by another way. */
+CHECKED enum err factors_end_pending(struct request *req, struct tx *tx);
+
 /* Has this session's person proved a second step lately (SESSION_RECENT), or has none? */
 CHECKED enum err factors_proved(struct request *req, bool *proved);
 /* The answer where not: on to /account/confirm, and back to this page. */

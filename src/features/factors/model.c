@@ -77,14 +77,6 @@ str factor_hash(struct arena *a, const struct key *k, const char *label, str tex
 
 /* ---- being told ---- */
 
-enum err factors_note(struct request *req, struct tx *tx, account_id which, const struct key *k,
-                      const char *kind)
-{
-    struct trail_event e = {
-        .kind = str_from(kind), .address = req->peer, .browser = request_browser(req)};
-    return trail_add(tx, request_privacy(req), which.id, k, &e);
-}
-
 /* A factor's name in the language of its owner, who may read another one here and now. */
 static str name_of(struct request *req, const struct account *x, const char *name)
 {
@@ -99,7 +91,7 @@ enum err factors_tell(struct request *req, struct tx *tx, account_id which, cons
 {
     CLEANUP(json_done) json_t *values = json_object();
     struct account x;
-    TRY(factors_note(req, tx, which, k, event));
+    TRY(account_note(req, tx, which, k, event));
     TRY(account_get(tx, request_privacy(req), which, NULL, &x));
     if (name)
         json_put_str(values, "factor", name_of(req, &x, name));

@@ -28,10 +28,7 @@ static inline bool factors_any(const struct factors *f)
 /* A keyed hash under the person's own key: it says nothing without it, and goes with it. */
 str factor_hash(struct arena *a, const struct key *k, const char *label, str text);
 
-/* A line in the security log. */
-CHECKED enum err factors_note(struct request *req, struct tx *tx, account_id which,
-                              const struct key *k, const char *kind);
-/* That line, and a mail: mail.KIND, with {factor}, its name (factor.NAME) in the person's language. */
+/* A line in the security log, and a mail: mail.KIND, with {factor}, its name (factor.NAME) in the person's language. */
 CHECKED enum err factors_tell(struct request *req, struct tx *tx, account_id which,
                               const struct key *k, const char *event, const char *mail,
                               const char *name);

@@ -442,7 +442,7 @@ static enum err forget_device(struct request *req)
     if (id_parse(form_value(&req->form, "device"), &device) != OK)
         return ERR_NOT_FOUND;
     TRY(device_forget(tx, SIGNED_IN(req), device));
-    TRY(factors_note(req, tx, SIGNED_IN(req), &k, "device-forgotten"));
+    TRY(account_note(req, tx, SIGNED_IN(req), &k, "device-forgotten"));
     return request_see(req, 200, STR("/account/security?done=device-forgotten"));
 }
 
@@ -452,7 +452,7 @@ static enum err forget_devices(struct request *req)
     struct tx *tx = request_write(req);
     TRY(request_key(req, &k));
     TRY(factors_forget_devices(tx, SIGNED_IN(req)));
-    TRY(factors_note(req, tx, SIGNED_IN(req), &k, "devices-forgotten"));
+    TRY(account_note(req, tx, SIGNED_IN(req), &k, "devices-forgotten"));
     return request_see(req, 200, STR("/account/security?done=devices-forgotten"));
 }
 

@@ -85,6 +85,23 @@ enum err step_end(struct request *req, struct tx *tx, const struct step *s)
     return query_changes(q) == 1 ? OK : ERR_CONFLICT; /* one sign-in for each */
 }
 
+enum err factors_pending(struct request *req, struct tx *tx, account_id *which)
+{
+    struct step s;
+    *which = (account_id){{{0}}};
+    TRY(step_find(req, tx, &s));
+    if (s.there)
+        *which = s.account;
+    return OK;
+}
+
+enum err factors_end_pending(struct request *req, struct tx *tx)
+{
+    struct step s;
+    TRY(step_find(req, tx, &s));
+    return s.there ? step_end(req, tx, &s) : ERR_CONFLICT;
+}
+
 /* ---- devices ---- */
 
 static enum err device_known(struct request *req, struct tx *tx, account_id which, bool *known)
@@ -140,7 +157,7 @@ enum err device_remember(struct request *req, struct tx *tx, account_id which, c
     bind_time(q, now + DEVICE_LASTS);
     TRY(query_run(q));
     request_set_cookie(req, "device", write_token(req->arena, which, device, &secret));
-    return factors_note(req, tx, which, k, "device-remembered");
+    return account_note(req, tx, which, k, "device-remembered");
 }
 
 enum err device_forget(struct tx *tx, account_id which, id device)

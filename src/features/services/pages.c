@@ -433,6 +433,7 @@ static enum err leave(struct request *req)
     TRY(request_key(req, &k));
     struct tx *tx = request_write(req);
     TRY(enrolment_leave(tx, request_privacy(req), req->session.account, s->account, req->locale.code));
+    TRY(feature_left(tx, PORTAL(req), req->session.account));
     TRY(note(req, tx, s, &k, "service-left"));
     return request_see(req, 200, s->account->erase_at_leaving ? STR("/services?done=service-erased")
                                                               : url_of(req, s, "?done=service-left"));

@@ -1,0 +1,126 @@
+/* The security log, read and downloaded by its owner (spec SEC-04, REC-07). */
+#include "features/account/pages.h"
+
+#include "base/codec.h"
+#include "privacy/reading.h"
+#include "privacy/trail.h"
+
+enum { A_PAGE = 50, WHOLE = 1000 };
+
+enum err own_note(struct request *req, const char *kind)
+{
+    CLEANUP(key_wipe) struct key k;
+    TRY(request_key(req, &k));
+    return account_note(req, request_write(req), SIGNED_IN(req), &k, kind);
+}
+
+static str event_words(struct request *req, str kind)
+{
+    return catalog_text(request_privacy(req)->catalog, &req->locale, req->arena,
+                        str_fmt(req->arena, "event.%.*s", STR_FMT(kind)).p, NULL);
+}
+
+/* "password+totp": by what it was proved who it is. */
+static str how_words(struct request *req, str how)
+{
+    static const struct {
+        const char *how, *key;
+    } words[] = {{"password", MSG("how.password")},
+                 {"password+totp", MSG("how.password-totp")},
+                 {"password+text", MSG("how.password-text")},
+                 {"password+recovery-code", MSG("how.password-recovery-code")},
+                 {"password+passkey", MSG("how.password-passkey")},
+                 {"passkey", MSG("how.passkey")}};
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (str_is(how, words[i].how))
+            return catalog_text(request_privacy(req)->catalog, &req->locale, req->arena, words[i].key, NULL);
+    return how;
+}
+
+/* What stands in the note: of a reading, by whom, what and why; of a sign-in, by what; otherwise as it is. */
+static void put_note(struct request *req, const struct trail_event *e, json_t *j)
+{
+    struct reading_note n;
+    bool reading = (str_is(e->kind, EVENT_READ) || str_is(e->kind, EVENT_IN_VAIN)) && reading_parse(e->note, &n);
+    json_put_bool(j, "reading", reading);
+    if (reading)
+        json_put(j, "read", reading_view(request_privacy(req), req->arena, &req->locale, &n));
+    str note = str_is(e->kind, "signed-in") ? how_words(req, e->note) : e->note;
+    json_put_bool(j, "has_note", !reading && note.n > 0);
+    json_put_str(j, "note", note);
+}
+
+static void put_event(struct request *req, const struct trail_event *e, json_t *list)
+{
+    json_t *j = json_add_object(list);
+    json_put_int(j, "number", e->seq);
+    json_put_str(j, "kind", e->kind);
+    json_put_str(j, "what", event_words(req, e->kind));
+    json_put_moment(j, "when", req->arena, e->made);
+    json_put_str(j, "browser", e->browser);
+    json_put_str(j, "address", e->address);
+    json_put_bool(j, "has_origin", e->browser.n > 0 || e->address.n > 0);
+    put_note(req, e, j);
+}
+
+static enum err read_events(struct request *req, int64_t before, int limit, struct trail_event **events, size_t *n)
+{
+    CLEANUP(key_wipe) struct key k;
+    TRY(request_key(req, &k));
+    return trail_list(request_read(req), request_privacy(req), req->session.account, &k, before, limit, events, n);
+}
+
+static enum err show_log(struct request *req)
+{
+    struct trail_event *events;
+    size_t n;
+    int64_t before = 0;
+    str given = request_query(req, "before", 20);
+    if (given.n > 0 && (!str_to_int(given, &before) || before < 1))
+        return ERR_NOT_FOUND;
+    TRY(read_events(req, before, A_PAGE + 1, &events, &n));
+    bool more = n > A_PAGE;
+    json_t *list = json_put_array(req->view, "events");
+    for (size_t i = 0; i < n && i < A_PAGE; i++)
+        put_event(req, &events[i], list);
+    json_put_bool(req->view, "more", more);
+    json_put_str(req->view, "next", more ? str_fmt(req->arena, "/account/security/log?before=%lld", (long long)events[A_PAGE - 1].seq)
+                                         : STR(""));
+    json_put_bool(req->view, "newest", before == 0);
+    return request_page(req, "account/log");
+}
+
+/* All of it, page by page: what is held is bounded by its term. */
+static enum err list_all(struct request *req, json_t *list)
+{
+    int64_t before = 0;
+    for (;;) {
+        struct trail_event *events;
+        size_t n;
+        TRY(read_events(req, before, WHOLE, &events, &n));
+        for (size_t i = 0; i < n; i++)
+            put_event(req, &events[i], list);
+        if (n < WHOLE)
+            return OK;
+        before = events[n - 1].seq;
+    }
+}
+
+static enum err download_log(struct request *req)
+{
+    CLEANUP(json_done) json_t *j = json_object();
+    const struct privacy *p = request_privacy(req);
+    struct date d = moment_date(clock_now(p->clock));
+    json_put_moment(j, "made", req->arena, clock_now(p->clock));
+    TRY(list_all(req, json_put_array(j, "events")));
+    response_header(req->response, "Cache-Control", STR("no-store"));
+    response_header(req->response, "Content-Disposition",
+                    str_fmt(req->arena, "attachment; filename=\"security-log-%04d-%02d-%02d.json\"", d.year, d.month, d.day));
+    return request_bytes(req, 200, "application/json", json_encode(req->arena, j, true));
+}
+
+const struct route log_routes[] = {
+    {METHOD_GET, "/account/security/log", show_log, GUARD_SIGNED_IN, RATE_PAGE},
+    {METHOD_GET, "/account/security/log/download", download_log, GUARD_RECENT, RATE_FORM},
+    {0},
+};
