@@ -117,6 +117,8 @@ const char *password_weakness(struct arena *a, struct secret password, str own)
         return MSG("password.short");
     if (password.bytes.n > PASSWORD_MAX)
         return MSG("form.too-long");
+    if (password_is_common(a, password))
+        return MSG("password.common");
     /* The cost of looking grows faster than the length; a hundred characters tell. */
     char *text = str_cstr(a, str_head(password.bytes, LOOKED_AT));
     split_words(a, own, words);

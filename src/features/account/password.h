@@ -27,6 +27,9 @@ bool password_verify(struct hasher *h, struct secret password, str hash);
 /* Was it made with other parameters than today's? */
 bool password_is_dated(const struct hasher *h, str hash);
 
+/* Is it a word of the lists, with at most a few digits and signs around it (common.c)? */
+bool password_is_common(struct arena *a, struct secret password);
+
 /* NULL: good enough; otherwise the key of what is wrong with it. `own` are the person's words. */
 const char *password_weakness(struct arena *a, struct secret password, str own);
 
