@@ -5,10 +5,12 @@ show for it, or that runs no test at all, is a failure of its own: silence is no
 """
 import json
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -26,16 +28,29 @@ SANITIZED = {
 ON_POSTGRES = ["store", "vault", "privacy", "enrolment", "work", "portal", "access"]
 
 
+# What measures time has the machine to itself.
+ALONE = {"timing"}
+
+
 class Tally:
     def __init__(self):
         self.passed = self.failed = 0
+        self.lock = threading.Lock()
 
     def note(self, name, passed, failed, seconds, shown=()):
-        self.passed += passed
-        self.failed += failed
-        print(f"{'ok    ' if failed == 0 else 'FAILED'} {name:<40} {passed:5} passed {failed:3} failed {seconds:6.1f} s", flush=True)
-        for line in shown:
-            print(f"       {line}", flush=True)
+        with self.lock:
+            self.passed += passed
+            self.failed += failed
+            print(f"{'ok    ' if failed == 0 else 'FAILED'} {name:<40} {passed:5} passed {failed:3} failed {seconds:6.1f} s", flush=True)
+            for line in shown:
+                print(f"       {line}", flush=True)
+
+
+class Program:
+    """One test program: what it is called, the words of its command, what its environment has besides."""
+
+    def __init__(self, name, words, env=None, prefix=(), alone=False):
+        self.name, self.words, self.env, self.prefix, self.alone = name, words, env or {}, prefix, alone
 
 
 def read_tap(text):
@@ -60,13 +75,13 @@ def read_tap(text):
     return passed, failed
 
 
-def run(tally, name, words, env=None, timeout=1800, cwd=ROOT, prefix=()):
+def run(tally, program, timeout=1800):
     began = time.monotonic()
-    log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", name) + ".log")
+    log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", program.name) + ".log")
     with open(log, "w", encoding="utf-8") as out:
         try:
-            code = subprocess.run([*prefix, *words], cwd=cwd, env={**os.environ, **SANITIZED, **(env or {})}, stdin=subprocess.DEVNULL,
-                                  stdout=out, stderr=subprocess.STDOUT, timeout=timeout).returncode
+            code = subprocess.run([*program.prefix, *program.words], cwd=ROOT, env={**os.environ, **SANITIZED, **program.env},
+                                  stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=timeout).returncode
         except subprocess.TimeoutExpired:
             code = f"no end after {timeout} s"
     with open(log, encoding="utf-8", errors="replace") as f:
@@ -78,9 +93,32 @@ def run(tally, name, words, env=None, timeout=1800, cwd=ROOT, prefix=()):
         shown = text.splitlines()[-30:] + [f"exit {code}"]
     if failed:
         shown.append(f"see {os.path.relpath(log, ROOT)}")
-    tally.note(name, passed, len(failed), time.monotonic() - began, shown)
-    if failed and os.environ.get("CI"):
-        sys.stdout.write(text[-20000:])
+        if os.environ.get("CI"):
+            shown.append(text[-20000:])
+    tally.note(program.name, passed, len(failed), time.monotonic() - began, shown)
+
+
+def run_all(tally, programs):
+    """As many at a time as there are cores, for most of them wait for a server, a disk or a browser."""
+    waiting = queue.Queue()
+    for program in (p for p in programs if not p.alone):
+        waiting.put(program)
+
+    def work():
+        while True:
+            try:
+                program = waiting.get_nowait()
+            except queue.Empty:
+                return
+            run(tally, program)
+
+    threads = [threading.Thread(target=work) for _ in range(os.cpu_count() or 1)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for program in (p for p in programs if p.alone):
+        run(tally, program)
 
 
 def must(words, **kw):
@@ -100,42 +138,36 @@ def build(sanitized):
     print(f"built  {'with sanitizers' if sanitized else 'the release':<40} {time.monotonic() - began:38.1f} s", flush=True)
 
 
-def unit_programs(tally, only, where, prefix=()):
+def unit_programs(only, where, prefix=()):
     """What the meson.build files call a test, with its own arguments and environment."""
     said = subprocess.run(["meson", "introspect", "--tests", BUILD], capture_output=True, text=True, check=True).stdout
-    for test in json.loads(said):
-        if only is None or test["name"] in only:
-            run(tally, f"unit {test['name']}{where}", test["cmd"], env={**test["env"], "CMOCKA_MESSAGE_OUTPUT": "TAP"}, prefix=prefix)
+    return [Program(f"unit {test['name']}{where}", test["cmd"], {**test["env"], "CMOCKA_MESSAGE_OUTPUT": "TAP"}, prefix)
+            for test in json.loads(said) if only is None or test["name"] in only]
 
 
-def api_files():
-    return sorted(f for f in os.listdir(os.path.join(ROOT, "tests/api")) if f.startswith("test_") and f.endswith(".py"))
+def api_programs(where, prefix=()):
+    files = sorted(f for f in os.listdir(os.path.join(ROOT, "tests/api")) if f.startswith("test_") and f.endswith(".py"))
+    return [Program(f"api {f[5:-3]}{where}", [sys.executable, f"tests/api/{f}"], {"TROTH_BIN": TROTH, "TROTH_RELEASE": RELEASE}, prefix,
+                    alone=f[5:-3] in ALONE) for f in files]
 
 
-def api_programs(tally, where, prefix=()):
-    for name in api_files():
-        run(tally, f"api {name[5:-3]}{where}", [sys.executable, f"tests/api/{name}"],
-            env={"TROTH_BIN": TROTH, "TROTH_RELEASE": RELEASE}, prefix=prefix)
+def part_check():
+    return [Program("check", [sys.executable, "tools/check.py"])]
 
 
-def part_check(tally):
-    run(tally, "check", [sys.executable, "tools/check.py"])
+def part_unit():
+    return unit_programs(None, "")
 
 
-def part_unit(tally):
-    unit_programs(tally, None, "")
-
-
-def part_api(tally):
+def part_api():
     npm()
-    api_programs(tally, "")
+    return api_programs("")
 
 
-def part_pg(tally):
+def part_pg():
     npm()
     postgres = ["./script/with-postgres"]
-    unit_programs(tally, ON_POSTGRES, " on PostgreSQL", postgres)
-    api_programs(tally, " on PostgreSQL", postgres)
+    return unit_programs(ON_POSTGRES, " on PostgreSQL", postgres) + api_programs(" on PostgreSQL", postgres)
 
 
 def npm():
@@ -146,17 +178,18 @@ def npm():
         os.utime(mark)
 
 
-def part_e2e(tally):
+def part_e2e():
     npm()
-    for name in sorted(f for f in os.listdir(os.path.join(ROOT, "tests/e2e")) if f.endswith(".test.mjs")):
-        run(tally, f"browser {name[:-9]}", ["node", "--test", "--test-reporter=tap", f"tests/e2e/{name}"], env={"TROTH_BIN": TROTH})
+    files = sorted(f for f in os.listdir(os.path.join(ROOT, "tests/e2e")) if f.endswith(".test.mjs"))
+    return [Program(f"browser {f[:-9]}", ["node", "--test", "--test-reporter=tap", f"tests/e2e/{f}"], {"TROTH_BIN": TROTH}) for f in files]
 
 
-def part_fuzz(tally):
-    run(tally, "fuzz", ["./script/fuzz"])
+def part_fuzz():
+    return [Program("fuzz", ["./script/fuzz"])]
 
 
-PARTS = {"check": part_check, "unit": part_unit, "api": part_api, "pg": part_pg, "e2e": part_e2e, "fuzz": part_fuzz}
+# The longest first, so that at the end no core waits for the other.
+PARTS = {"check": part_check, "unit": part_unit, "e2e": part_e2e, "pg": part_pg, "api": part_api, "fuzz": part_fuzz}
 
 
 def main():
@@ -172,8 +205,7 @@ def main():
         build(sanitized=False)
     os.makedirs(LOGS, exist_ok=True)
     tally = Tally()
-    for name in wanted:
-        PARTS[name](tally)
+    run_all(tally, [program for name in PARTS if name in wanted for program in PARTS[name]()])
     print(f"\n{time.monotonic() - began:.0f} s\n{tally.passed} passed, {tally.failed} failed", flush=True)
     sys.exit(0 if tally.failed == 0 and tally.passed > 0 else 1)
 

@@ -95,6 +95,7 @@ BANNED = {
         "src/base/arena.c": "where arenas come from",
         "src/cli/control.c": "lives as long as its thread, longer than any request",
         "src/features/account/password.c": "the hasher lives as long as the process",
+        "src/features/account/hasher.c": "the same, and its child",
         "src/privacy/policy_read.c": "a cache of published policies, whose entries come and go",
         "src/store/postgres.c": "connections, which outlive what asked for them",
         "src/store/sqlite.c": "connections, which outlive what asked for them",

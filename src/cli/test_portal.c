@@ -718,7 +718,7 @@ static void a_burst_of_sign_ins_starves_no_page(void **state)
 static struct registration registration(const char *address)
 {
     static struct locale l;
-    struct registration r = {.password_hash = STR("a hash"), .locale = &l};
+    struct registration r = {.id = id_new(), .password_hash = STR("a hash"), .locale = &l};
     l = (struct locale){0, catalog_language(p->privacy.catalog, 0), NULL, p->privacy.formats};
     assert_ok(email_parse(a, str_from(address), &r.email));
     return r;

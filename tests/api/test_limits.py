@@ -258,7 +258,7 @@ class Several(Visitors):
         """Fails if going to the other server is a way around a limit, or a revoked session lives on there."""
         p = self.portal
         q = Portal(init=False, postgres=False, env={**SETTINGS, "TROTH_DATABASE": p.env["TROTH_DATABASE"], "TROTH_PUBLIC_URL": f"http://127.0.0.1:{p.port}",
-                                                     "TROTH_MASTER_KEY_FILE": f"{p.data}/master.key"})
+                                                     "TROTH_MASTER_KEY_FILE": f"{p.data}/master.key", "TROTH_MAIL": p.env["TROTH_MAIL"]})
         self.addCleanup(q.close)
         q.start()
         here = p.account("anna@example.com")

@@ -5,6 +5,8 @@
  *     load fill N TOKENS      N accounts, each with its key, address, consent and session; the
  *                             first thousand sessions' cookies go to the file TOKENS
  *     load ids N              N accounts at random, one ID a line
+ *     load second N           a second step (TOTP) for N accounts at random: an address and the secret
+ *                             in hex, one a line
  *     load close N            closes N accounts at random, 40 days ago
  *     load tables             the tables that an erasure empties, with the subject's column
  *     load erase FILE         erases the accounts of that file one by one
@@ -18,10 +20,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <liboath/oath.h>
+
+#include "base/codec.h"
 #include "base/email.h"
 #include "cli/config.h"
 #include "cli/portal.h"
 #include "features/account/password.h"
+#include "features/factors/model.h"
 #include "privacy/consent.h"
 #include "privacy/erasure.h"
 #include "privacy/lookup.h"
@@ -183,6 +189,50 @@ static enum err print_ids(struct load *l, size_t n)
     return OK;
 }
 
+/* ---- second steps ---- */
+
+struct enrolling {
+    const struct privacy *p;
+    const id *list;
+    size_t n;
+};
+
+static enum err enrol(struct tx *tx, const struct privacy *p, id who)
+{
+    CLEANUP(key_wipe) struct key k;
+    account_id which = {who};
+    str secret;
+    bool right;
+    char code[TOTP_DIGITS + 1];
+    time_t before = (time_t)(clock_now(p->clock) / MOMENT_SECOND) - TOTP_STEP; /* this moment's code is left */
+    TRY(vault_subject_key(p->vault, who, &k, tx_arena(tx), tx_fault(tx)));
+    TRY(totp_begin(tx, p, which, &k));
+    TRY(totp_waiting(tx, p, which, &k, &secret));
+    if (oath_totp_generate(secret.p, secret.n, before, TOTP_STEP, 0, TOTP_DIGITS, code) != OATH_OK)
+        return FAIL(tx_fault(tx), ERR_IO, "liboath makes no code");
+    TRY(totp_turn_on(tx, p, which, &k, str_from(code), &right));
+    if (!right)
+        return FAIL(tx_fault(tx), ERR_IO, "the code was not taken");
+    printf("person-%s@example.com %.*s\n", who.text, STR_FMT(hex_encode(tx_arena(tx), secret.p, secret.n)));
+    return OK;
+}
+
+static enum err enrol_all(struct tx *tx, void *arg)
+{
+    const struct enrolling *e = arg;
+    for (size_t i = 0; i < e->n; i++)
+        TRY(enrol(tx, e->p, e->list[i]));
+    return OK;
+}
+
+static enum err enrol_some(struct load *l, size_t n)
+{
+    id *list;
+    TRY(different_ids(l, n, &list));
+    struct enrolling e = {&l->p->privacy, list, n};
+    return db_transact(l->p->privacy.db, l->a, l->f, enrol_all, &e);
+}
+
 struct closing {
     const struct privacy *p;
     const id *list;
@@ -277,6 +327,8 @@ static enum err run(struct load *l, int argc, char **argv)
         return fill(l, n, argv[3]);
     if (argc == 3 && strcmp(what, "ids") == 0)
         return print_ids(l, n);
+    if (argc == 3 && strcmp(what, "second") == 0)
+        return enrol_some(l, n);
     if (argc == 3 && strcmp(what, "close") == 0)
         return close_some(l, n);
     if (argc == 2 && strcmp(what, "tables") == 0)
@@ -285,7 +337,7 @@ static enum err run(struct load *l, int argc, char **argv)
         return erase(l, argv[2]);
     if (strcmp(what, "sweep") == 0)
         return sweep(l, argc == 3 && strcmp(argv[2], "whole") == 0);
-    return FAIL(l->f, ERR_INPUT, "usage: load fill | ids | close | tables | erase | sweep");
+    return FAIL(l->f, ERR_INPUT, "usage: load fill | ids | second | close | tables | erase | sweep");
 }
 
 int main(int argc, char **argv)

@@ -112,7 +112,7 @@ class Portal(Server):
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("TROTH_")}
         self.env |= {"TROTH_DATA": str(data), "TROTH_MAIL": f"file:{data}/mail", "TROTH_LIMITS": "off",
                      "TROTH_LISTEN": f"127.0.0.1:{self.port}",
-                     "TROTH_MAX_CONNECTIONS": "80"}  # 64, and those of the round before that still close
+                     "TROTH_MAX_CONNECTIONS": "160"}  # twice 64, and those of the round before that still close
         if database:
             self.env["TROTH_DATABASE"] = database
         self.env |= {f"TROTH_{name.upper()}": str(value) for name, value in settings.items()}

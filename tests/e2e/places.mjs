@@ -252,6 +252,13 @@ export const places = {
     }],
     "second-wrong": ["stepping", 403, sent("/sign-in/second", "/sign-in/second/text", { "#text-code": "12" })],
     "second-recovery-wrong": ["stepping", 403, sent("/sign-in/second", "/sign-in/second/recovery", { "#recovery-code": "abcd" })],
+    "lost": ["stepping", 200, at("/sign-in/lost")],
+    "lost-waits": ["stepping", 200, sent("/sign-in/lost", "/sign-in/lost")],
+    "lost-stop": ["stepping", 200, async (who, links) => {
+        links.stop ??= (await who.mail("mail.lost-factor.subject")).link;
+        return who.go(links.stop);
+    }],
+    "security-lost": ["guarded", 200, at("/account/security")],
     "sign-in-step-gone": ["visitor", 200, at("/sign-in/second")],
     "own": ["fresh", 200, at("/account/privacy"), { opened: true }],
     "close": ["fresh", 200, at("/account/close")],
@@ -297,6 +304,15 @@ export const places = {
     "service-accept-wrong": ["member", 422, sent("/services/business-hub/accept", "/services/business-hub/accept")],
     "service-leave": ["member", 200, at("/services/business-hub/leave")],
     "service-leave-at-once": ["member", 200, at("/services/partner-portal/leave")],
+    "question": ["member", 200, at("/account/security/question")],
+    "question-wrong": ["member", 422, sent("/account/security/question", "/account/security/question", { "#question-answer": "a" })],
+    "question-set": ["member", 200, async (who) => {
+        await who.go("/account/security/question");
+        await who.page.fill("#question-answer", "Fluffy the Cat");
+        await submit(who, "/account/security/question");
+        return who.go("/account/security/question");
+    }],
+    "security-member": ["member", 200, at("/account/security")],
     "own-member": ["member", 200, at("/account/privacy"), { opened: true }],
     "service-terms": ["visitor", 200, at("/services/company-account/terms")],
     "policy-business-hub": ["visitor", 200, at("/privacy/business-hub")],
@@ -310,6 +326,7 @@ export const places = {
     "account-settled": ["settled", 200, at("/account")],
     "settings-settled": ["settled", 200, at("/account/settings")],
     "security-settled": ["settled", 200, at("/account/security")],
+    "security-log": ["settled", 200, at("/account/security/log")],
     "own-settled": ["settled", 200, at("/account/privacy"), { opened: true }],
     "takeout-shared": ["settled", 200, async (who) => {
         await who.go("/account/privacy");

@@ -215,7 +215,7 @@ for (const language of LANGUAGES) {
 
         test(`COO-02 COO-03 COO-07 COO-12 COO-15 the cookies that are set are those that the policy lists (${language})`, async () => {
             await people.fresh.go(`/language?to=${language}`);
-            assert.deepEqual(await askCookies(people.fresh), ["form", "language", "session"]);
+            assert.deepEqual(await askCookies(people.fresh), ["form", "known", "language", "session"]);
         });
     });
 

@@ -24,10 +24,9 @@ enum err intake_add(struct tx *tx, struct portal *p, enum intake what, const str
 {
     struct arena *a = tx_arena(tx);
     CLEANUP(key_wipe) struct key k;
-    id which = id_new();
+    id which = r->id;
     moment now = clock_now(p->privacy.clock);
-    TRY(vault_add_subject(p->privacy.vault, which, "intake", a, tx_fault(tx)));
-    TRY(vault_subject_key(p->privacy.vault, which, &k, a, tx_fault(tx)));
+    TRY(account_new_key(p, which, "intake", &k, a, tx_fault(tx)));
     struct query *q = SQL(tx, "INSERT INTO intake (id, kind, email, password, language, zone, news, made, "
                               "ends) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
     bind_id(q, which);
@@ -49,6 +48,7 @@ enum err intake_add(struct tx *tx, struct portal *p, enum intake what, const str
 struct taken {
     struct portal *p;
     id which;
+    id account; /* if there is to be one */
 };
 
 static enum err read_intake(struct tx *tx, const struct taken *t, str *kind, struct registration *r,
@@ -86,7 +86,7 @@ static enum err read_intake(struct tx *tx, const struct taken *t, str *kind, str
 static enum err take(struct tx *tx, void *arg)
 {
     struct taken *t = arg;
-    struct registration r = {0};
+    struct registration r = {.id = t->account};
     struct locale l = {0};
     str kind;
     enum err e = read_intake(tx, t, &kind, &r, &l);
@@ -107,7 +107,7 @@ static enum err take(struct tx *tx, void *arg)
 enum err run_intake(struct job_run *r)
 {
     struct portal *p = r->app;
-    struct taken t = {.p = p, .which = r->job.subject};
+    struct taken t = {p, r->job.subject, r->job.id};
     TRY(db_transact(p->privacy.db, r->arena, r->fault, take, &t));
     work_wake(p->work); /* the mail */
     return vault_forget(p->privacy.vault, t.which, r->arena, r->fault);

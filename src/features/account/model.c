@@ -193,13 +193,22 @@ static enum err register_known(struct tx *tx, struct portal *p, const struct reg
     return account_mail(tx, p, &x, &k, "known", x.email, STR("/sign-in"), NULL);
 }
 
+enum err account_new_key(struct portal *p, id subject, const char *kind, struct key *k, struct arena *a,
+                         struct fault *f)
+{
+    enum err e = vault_subject_key(p->privacy.vault, subject, k, a, f);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    fault_clear(f);
+    TRY(vault_add_subject(p->privacy.vault, subject, kind, a, f));
+    return vault_subject_key(p->privacy.vault, subject, k, a, f);
+}
+
 static enum err register_new(struct tx *tx, struct portal *p, const struct registration *r)
 {
-    struct arena *a = tx_arena(tx);
     CLEANUP(key_wipe) struct key k;
-    account_id which = {id_new()};
-    TRY(vault_add_subject(p->privacy.vault, which.id, "account", a, tx_fault(tx)));
-    TRY(vault_subject_key(p->privacy.vault, which.id, &k, a, tx_fault(tx)));
+    account_id which = {r->id};
+    TRY(account_new_key(p, which.id, "account", &k, tx_arena(tx), tx_fault(tx)));
     TRY(insert_account(tx, &p->privacy, which, &k, &r->email, r->password_hash, r->locale->code,
                        r->locale->zone, false));
     struct account x = {.id = which,

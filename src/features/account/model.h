@@ -36,11 +36,17 @@ CHECKED enum err ticket_use(struct tx *tx, account_id account, const char *kind)
 /* ---- registration ---- */
 
 struct registration {
+    id id; /* of what comes of it: the intake, then the account. Chosen once, so that a transaction that is
+            * begun anew leaves no key behind */
     struct email email;
     str password_hash;
     bool news;
     const struct locale *locale;
 };
+
+/* A new subject's key, or the one that an earlier try of the same made. */
+CHECKED enum err account_new_key(struct portal *p, id subject, const char *kind, struct key *k,
+                                 struct arena *a, struct fault *f);
 
 /* The same outside for an address that is known: then its owner gets a mail that says so. */
 CHECKED enum err account_register(struct tx *tx, struct portal *p, const struct registration *r);

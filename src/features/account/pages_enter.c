@@ -74,7 +74,7 @@ static enum err show_sign_up(struct request *req)
 static enum err sign_up(struct request *req)
 {
     struct portal *p = PORTAL(req);
-    struct registration r = {.news = form_ticked(&req->form, "news"), .locale = &req->locale};
+    struct registration r = {.id = req->id, .news = form_ticked(&req->form, "news"), .locale = &req->locale};
     struct gate gate;
     struct secret password = form_secret(&req->form, "password");
     TRY(email_parse(req->arena, form_value(&req->form, "email"), &r.email));
@@ -188,7 +188,7 @@ static enum err show_recover(struct request *req)
 
 static enum err recover(struct request *req)
 {
-    struct registration r = {.locale = &req->locale};
+    struct registration r = {.id = req->id, .locale = &req->locale};
     struct gate gate;
     TRY(email_parse(req->arena, form_value(&req->form, "email"), &r.email));
     TRY(gate_enter(req, GATE_RECOVER, r.email.shown, &gate));

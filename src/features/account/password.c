@@ -1,6 +1,6 @@
+#include "features/account/hasher.h"
 #include "features/account/password.h"
 
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,18 +15,19 @@ enum { WORDS = 8, LOOKED_AT = 100 };
 struct hasher {
     unsigned long long passes;
     size_t memory;
-    sem_t at_once;
+    struct hasher_child *child;
     char nobody[crypto_pwhash_STRBYTES]; /* the hash of a password that nobody knows */
 };
 
-static bool hash(struct hasher *h, str password, char out[crypto_pwhash_STRBYTES])
+static bool hash(struct hasher *h, str password, char text[crypto_pwhash_STRBYTES], bool verifies)
 {
-    while (sem_wait(&h->at_once) != 0)
-        ;
-    int r = crypto_pwhash_str_alg(out, password.p ? password.p : "", password.n, h->passes,
-                                  h->memory, crypto_pwhash_ALG_ARGON2ID13);
-    sem_post(&h->at_once);
-    return r == 0;
+    struct hashing x = {.password = password, .verifies = verifies, .passes = h->passes, .memory = h->memory};
+    if (verifies)
+        memcpy(x.text, text, sizeof x.text);
+    hasher_child_run(h->child, &x);
+    memcpy(text, x.text, sizeof x.text);
+    sodium_memzero(x.text, sizeof x.text);
+    return x.right;
 }
 
 enum err hasher_new(struct hasher **out, int64_t memory, int64_t passes, int at_once,
@@ -40,9 +41,9 @@ enum err hasher_new(struct hasher **out, int64_t memory, int64_t passes, int at_
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     h->passes = (unsigned long long)passes;
     h->memory = (size_t)memory;
-    sem_init(&h->at_once, 0, (unsigned)(at_once > 0 ? at_once : cores > 0 ? cores : 1));
+    h->child = hasher_child_new(at_once > 0 ? at_once : cores > 0 ? (int)cores : 1);
     struct bearer b = bearer_new();
-    if (!hash(h, str_from(b.text), h->nobody)) {
+    if (h->child == NULL || !hash(h, str_from(b.text), h->nobody, false)) {
         hasher_free(&h);
         return FAIL(f, ERR_BUSY, "no memory to hash passwords (%lld bytes each)", (long long)memory);
     }
@@ -54,7 +55,7 @@ void hasher_free(struct hasher **h)
 {
     if (*h == NULL)
         return;
-    sem_destroy(&(*h)->at_once);
+    hasher_child_free(&(*h)->child);
     free(*h);
     *h = NULL;
 }
@@ -63,7 +64,7 @@ enum err password_hash(struct hasher *h, struct secret password, struct arena *a
                        struct fault *f)
 {
     char text[crypto_pwhash_STRBYTES];
-    if (!hash(h, password.bytes, text))
+    if (!hash(h, password.bytes, text, false))
         return FAIL(f, ERR_BUSY, "no memory to hash a password");
     *out = str_dup(a, str_from(text));
     sodium_memzero(text, sizeof text);
@@ -75,13 +76,9 @@ bool password_verify(struct hasher *h, struct secret password, str kept)
     char text[crypto_pwhash_STRBYTES] = {0};
     bool known = kept.n > 0 && kept.n < sizeof text;
     memcpy(text, known ? kept.p : h->nobody, known ? kept.n : sizeof text);
-    while (sem_wait(&h->at_once) != 0)
-        ;
-    int r = crypto_pwhash_str_verify(text, password.bytes.p ? password.bytes.p : "",
-                                     password.bytes.n);
-    sem_post(&h->at_once);
+    bool right = hash(h, password.bytes, text, true);
     sodium_memzero(text, sizeof text);
-    return known && r == 0;
+    return known && right;
 }
 
 bool password_is_dated(const struct hasher *h, str kept)

@@ -1,6 +1,6 @@
 /*
- * Passwords (spec MYA-05): Argon2id, salted; a bounded number of hashes at a time, so that a burst of
- * sign-ins starves nobody and takes a bounded amount of memory. Strength by zxcvbn, with the
+ * Passwords (spec MYA-05): Argon2id, salted; a bounded number of hashes at a time, in a process that gives
+ * way to everything else (hasher.h), so that a burst of sign-ins starves nobody and takes a bounded amount of memory. Strength by zxcvbn, with the
  * person's own words as the first guesses; no rules of composition.
  */
 #ifndef FEATURES_ACCOUNT_PASSWORD_H
