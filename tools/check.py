@@ -69,7 +69,8 @@ BANNED = {
     "scanf sscanf fscanf": ("reads more than is meant: str_to_int", {
         "src/text/template.c": "a double that it has itself written, back"}),
     "atoi atol atoll atof strtol strtoll strtoul": ("takes what is no number: str_to_int", {}),
-    "system popen execl execlp execle execv execvp execvpe execve fork vfork": ("starts programs", {}),
+    "system popen execl execlp execle execv execvp execvpe execve fork vfork": ("starts programs", {
+        "src/features/account/hasher.c": "the child that hashes is this program"}),
     "time gettimeofday clock_gettime": ("the time comes from one clock (base/clock.h)", {
         "src/base/clock.c": "that clock",
         "src/store/db.c": "pthread_cond_timedwait wants the system's, for a wait of milliseconds",
@@ -77,13 +78,15 @@ BANNED = {
     "localtime localtime_r gmtime gmtime_r mktime timegm strftime ctime asctime": ("calendars are base/calendar.h and ICU", {}),
     "rand srand random srandom rand_r drand48 getrandom": ("randomness is libsodium's", {}),
     "sleep usleep": ("nobody waits for a time to pass: conditions do", {}),
-    "exit _exit quick_exit atexit": ("only main ends the program", {}),
+    "exit _exit quick_exit atexit": ("only main ends the program", {
+        "src/features/account/hasher.c": "the child that hashes ends itself"}),
     "abort": ("assert says where", {
         "src/base/arena.c": "no memory is left to say it otherwise"}),
     "alloca strdupa": ("a stack has no bounds", {}),
     "tmpnam mktemp tempnam": ("another may come first", {}),
     "signal": ("sigaction, and only in main", {
-        "src/cli/main.c": "SIGPIPE is ignored once, before any thread"}),
+        "src/cli/main.c": "SIGPIPE is ignored once, before any thread",
+        "src/features/account/hasher.c": "the child leaves the end to its parent, before its threads"}),
     "getenv secure_getenv setenv putenv": ("settings come from cli/config.c", {
         "src/cli/config.c": "systemd's CREDENTIALS_DIRECTORY",
         "src/cli/main.c": "TROTH_CONFIG",

@@ -107,3 +107,15 @@ bool networks_have(const struct networks *n, str address)
     }
     return false;
 }
+
+str url_host(str url)
+{
+    str before, host = url, rest;
+    const char *at = memmem(url.p, url.n, "://", 3);
+    if (at)
+        host = str_skip(url, (size_t)(at - url.p) + 3);
+    str_cut(host, '/', &host, &rest);
+    if (str_cut_last(host, ':', &before, &rest) && !str_ends(host, STR("]")))
+        host = before;
+    return host;
+}

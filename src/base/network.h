@@ -23,6 +23,9 @@ struct networks {
  * past the length, an IPv4 address in IPv6 clothes. */
 CHECKED enum err network_parse(str s, struct network *out);
 
+/* The host of "scheme://host[:port][/path]", an IPv6 address with its brackets. */
+str url_host(str url);
+
 /* Several, between blanks or commas; none is none. ERR_INPUT where one of them is none. */
 CHECKED enum err networks_parse(struct arena *a, str s, struct networks *out);
 

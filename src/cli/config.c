@@ -20,18 +20,6 @@ static const char *const switches[] = {"on", "off", NULL};
 
 /* ---- what a text must look like ---- */
 
-static str host_of(str url)
-{
-    str before, host = url, rest;
-    const char *at = memmem(url.p, url.n, "://", 3);
-    if (at)
-        host = str_skip(url, (size_t)(at - url.p) + 3);
-    str_cut(host, '/', &host, &rest);
-    if (str_cut_last(host, ':', &before, &rest) && !str_ends(host, STR("]")))
-        host = before;
-    return host;
-}
-
 static const char *wrong_listen(struct arena *a, str v)
 {
     str host, port;
@@ -54,7 +42,7 @@ static const char *wrong_url(struct arena *a, str v)
 {
     (void)a;
     bool web = str_starts(v, STR("https://")) || str_starts(v, STR("http://"));
-    return web && host_of(v).n > 0 ? NULL : "https://HOST or http://HOST";
+    return web && url_host(v).n > 0 ? NULL : "https://HOST or http://HOST";
 }
 
 static const char *wrong_mail(struct arena *a, str v)
@@ -322,7 +310,7 @@ static enum err settle(struct settings *s, struct arena *a, struct fault *f)
                             : str_fmt(a, "http://%.*s", STR_FMT(s->listen));
     while (str_ends(s->public_url, STR("/")))
         s->public_url.n--;
-    str host = host_of(s->public_url);
+    str host = url_host(s->public_url);
     settle_master_key(s, a);
     struct email from;
     if (s->mail_from.n == 0)

@@ -73,7 +73,9 @@ const struct command commands[] = {
      "they have joined and set up a second factor.\n"
      "list: who works here, and who is invited.\n"
      "role: sets the roles, in place of those before, from the next request on.\n"
-     "remove: signs them out everywhere at once; an open invitation opens nothing any more.",
+     "remove: signs them out everywhere at once; an open invitation opens nothing any more.\n"
+     "reset: for who has lost the second factor, once you are sure that it is they: takes it away, signs them out "
+     "everywhere. The desk opens with a new one.",
      COMMAND_PORTAL, PORTAL_MIGRATED, command_staff},
     {"demo", "", "Fill the portal with a demo.",
      "Makes people with a history, closed and open accounts, choices and mail, somebody of the staff for each "

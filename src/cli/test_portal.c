@@ -528,7 +528,7 @@ static void sec_06_a_quota_gives_what_it_says(void **state)
             given += had;
         }
         assert_true((double)given <= (double)q->burst + (double)(last - begun) / (double)q->every + 1);
-        assert_true(given > 50 || q->every > MOMENT_DAY); /* it was not empty all the time */
+        assert_true(given > 20 || q->every > MOMENT_DAY); /* not empty all the time: one pause in six is long enough */
         bool other;
         assert_ok(quota_take(&p->privacy, q, STR("somebody else"), &other, a, &fault));
         assert_true(other);

@@ -60,7 +60,7 @@ struct reading_note {
     str pseudonym, records, reason;
 };
 bool reading_parse(str note, struct reading_note *out);
-/* The same in words: {who: "customer support (K7QM4T)", records: "account, consents", reason}. The
+/* The same in words: {who: "customer support (k7qm4t)", records: "account, consents", reason}. The
  * caller owns it. */
 json_t *reading_view(const struct privacy *p, struct arena *a, const struct locale *l,
                      const struct reading_note *n);

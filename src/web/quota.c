@@ -87,15 +87,6 @@ enum err quota_take(const struct privacy *p, const struct quota *q, str whom, bo
     return OK;
 }
 
-enum err quota_refill(struct tx *tx, const struct privacy *p, const struct quota *q, str whom)
-{
-    str key;
-    TRY(key_of(p, q, whom, tx_arena(tx), tx_fault(tx), &key));
-    struct query *s = SQL(tx, "DELETE FROM quota WHERE bucket = $1");
-    bind_blob(s, key);
-    return query_run(s);
-}
-
 str quota_range(struct arena *a, str address)
 {
     unsigned char b[16];

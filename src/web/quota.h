@@ -28,8 +28,6 @@ CHECKED enum err quota_has(struct tx *tx, const struct privacy *p, const struct 
  */
 CHECKED enum err quota_take(const struct privacy *p, const struct quota *q, str whom, bool *had,
                             struct arena *a, struct fault *f);
-/* Fills it again: who was counted has shown that it was them. */
-CHECKED enum err quota_refill(struct tx *tx, const struct privacy *p, const struct quota *q, str whom);
 
 /* The range that counts as one visitor, as text: IPv4 as it is, IPv6 by its /64. */
 str quota_range(struct arena *a, str address);

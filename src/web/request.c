@@ -33,6 +33,24 @@ struct tx *request_write(struct request *req)
     return req->tx;
 }
 
+struct memo {
+    const char *what;
+    void *bytes;
+    struct memo *next;
+};
+
+void *request_memo(struct request *req, const char *what, size_t size)
+{
+    for (struct memo *m = req->memos; m; m = m->next)
+        if (strcmp(m->what, what) == 0)
+            return m->bytes;
+    struct memo *m = ARENA_NEW(req->arena, struct memo);
+    *m = (struct memo){what, arena_alloc(req->arena, size), req->memos};
+    memset(m->bytes, 0, size);
+    req->memos = m;
+    return m->bytes;
+}
+
 void request_rest(struct request *req)
 {
     if (!req->writing)

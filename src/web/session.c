@@ -97,7 +97,7 @@ static enum err keep_origin(struct tx *tx, const struct privacy *p, const struct
 /* A password alone is none, nor is a device that need not be asked again. */
 static bool has_factor(const char *how)
 {
-    return strcmp(how, "password") != 0 && strcmp(how, "password+device") != 0;
+    return strcmp(how, "password") != 0;
 }
 
 enum err session_begin(struct tx *tx, const struct privacy *p, const struct session_start *start,

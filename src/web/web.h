@@ -142,6 +142,7 @@ struct request {
     str form_secret;
     bool set_form_cookie, json;
     bool writing; /* tx is a write transaction */
+    struct memo *memos;
     struct upload *upload;
 };
 
@@ -154,6 +155,12 @@ struct tx *request_read(struct request *req);
 struct tx *request_write(struct request *req);
 /* Gives the transaction for reading back before something slow, such as a hash: others wait for it. */
 void request_rest(struct request *req);
+/*
+ * A handler is begun anew where another transaction was in the way of its own. What it has done meanwhile
+ * in a transaction of its own (used up a captcha, counted a try) stays done, and is not to be done again:
+ * it notes that here. Memory of that size, zeroed at first, and the same at every attempt of this request.
+ */
+void *request_memo(struct request *req, const char *what, size_t size);
 /* The signed-in person's key, fetched once. */
 CHECKED enum err request_key(struct request *req, struct key *out);
 

@@ -244,6 +244,21 @@ class Captcha(Visitors):
         self.assertIn("no questions left", texts[-1])
 
 
+class Session(portal.Case):
+    settings = SETTINGS
+
+    def test_sec_06_a_session_is_no_way_to_guess_the_password(self):
+        """Fails if whoever has somebody's session may try passwords without end; or the owner, at another door, may not."""
+        p = self.portal
+        anna = p.account("anna@example.com")
+        guess = lambda n: anna.post("/account/confirm", {"password": f"wrong {n} wrong", "next": ""}, page="/account/confirm").status
+        self.assertEqual([guess(n) for n in range(12)], [403] * 10 + [429] * 2)
+        r = anna.post("/account/security/password", {"password": portal.PASSWORD, "new_password": "five other quick foxes"}, page="/account/security")
+        self.assertEqual(r.status, 429)
+        self.assertIn("Wait five minutes", r.text)
+        self.assertEqual(p.browser().sign_in("anna@example.com").location, "/account")
+
+
 class Several(Visitors):
     def test_limits_survive_a_restart(self):
         p = self.portal

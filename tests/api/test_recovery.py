@@ -74,6 +74,30 @@ class NewSignIn(portal.Case):
         self.assertIn("known", b.cookies)
         until(lambda: self.told("anna@example.com"), "the mail")
 
+    def test_ntf_02_two_people_share_a_browser(self):
+        """Fails if each is a stranger again whenever the other has signed in between."""
+        p = self.portal
+        names = [f"{n}@example.com" for n in ("anna", "ben", "cecilia")]
+        for name in names:
+            p.account(name)
+        b = p.browser()
+        for _ in range(2):
+            for name in names:
+                b.cookies.pop("session", None)
+                self.assertEqual(b.sign_in(name).location, "/account")
+        p.stop()
+        self.assertEqual([len(self.told(name)) for name in names], [1, 1, 1])
+
+    def test_mya_14_a_new_password_ends_sign_ins_that_are_half_done(self):
+        """Fails if the old password, already given, is good for anything once there is a new one."""
+        p = self.portal
+        anna = p.account("anna@example.com")
+        secret = set_up_app(anna)
+        b = half_in(p, "anna@example.com")
+        self.assertEqual(anna.post(f"{SEC}/password", {"password": PASSWORD, "new_password": NEW}, page=SEC).status, 303)
+        self.assertEqual(b.get("/sign-in/second").location, "/sign-in?done=step-gone")
+        self.assertEqual(b.post("/sign-in/second/totp", {"code": code_of(secret), "next": ""}, page="/sign-in").location, "/sign-in?done=step-gone")
+
     def test_rgt_07_where_from_is_left_out_for_who_objects(self):
         """Fails if an address is written down for somebody who said stop."""
         p = self.portal

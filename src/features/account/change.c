@@ -34,6 +34,7 @@ enum err account_set_password(struct tx *tx, struct portal *p, account_id which,
     if (!tell)
         return OK;
     TRY(session_end_others(tx, which.id, keep_session));
+    TRY(factors_end_steps(tx, which));
     TRY(ticket_use(tx, which, TICKET_RECOVER));
     return account_mail(tx, p, &x, &k, "password-changed", x.email, STR("/recover"), NULL);
 }

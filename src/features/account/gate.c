@@ -6,7 +6,7 @@
 #include "features/captcha/captcha.h"
 #include "web/quota.h"
 
-enum { MAC_BYTES = 20, TIME_CHARS = 8 };
+enum { MAC_BYTES = 20, TIME_CHARS = 8, DEVICE_CHARS = TIME_CHARS + 32, SHARED = 4 };
 
 #define KNOWN_FOR (90 * MOMENT_DAY) /* as records.yaml says of the cookie */
 
@@ -26,12 +26,14 @@ static const struct quota of_all[] = {
     [GATE_SIGN_UP] = {"sign-up-all", 1000, MOMENT_SECOND},
     [GATE_RECOVER] = {"recover-all", 1000, MOMENT_SECOND},
 };
+static const struct quota of_session = {"password-session", 10, 5 * MOMENT_MINUTE};
 static const struct quota of_device = {"sign-in-device", 20, 5 * MOMENT_MINUTE};
 
 /* ---- known devices ---- */
 
-/* The cookie: when it was made (minutes since 1970, in hex), and a keyed hash of that and the address. Nothing of it
- * is stored here; it names nobody, and is good for one address only. */
+/* The cookie: for each of the last few accounts that signed in here, when (minutes since 1970, in hex), and a
+ * keyed hash of that and the address. Nothing of it is stored here; it names nobody, and each is good for one
+ * address only. */
 static str device_text(struct arena *a, str minutes, str same)
 {
     return str_fmt(a, "%.*s|%.*s", STR_FMT(minutes), STR_FMT(same));
@@ -50,27 +52,41 @@ static bool read_minutes(str s, moment *out)
     return s.n == TIME_CHARS;
 }
 
-static enum err find_device(struct request *req, str same, str *device)
+/* Is that part of the cookie this address's, and not too old? */
+static enum err is_device_of(struct request *req, str part, str same, bool *yes)
 {
     const struct privacy *p = request_privacy(req);
-    str cookie = request_cookie(req, "known"), minutes = str_head(cookie, MIN_OF(cookie.n, (size_t)TIME_CHARS));
+    str minutes = str_head(part, TIME_CHARS);
     moment made, now = clock_now(p->clock);
     struct vault_hashes h;
-    if (cookie.n <= TIME_CHARS || !read_minutes(minutes, &made) || made > now || now - made > KNOWN_FOR)
+    *yes = false;
+    if (!read_minutes(minutes, &made) || made > now || now - made > KNOWN_FOR)
         return OK;
     TRY(vault_hash(p->vault, "known-device", device_text(req->arena, minutes, same), &h, req->arena, req->fault));
-    bool known = false;
     for (int i = 0; i < h.n; i++)
-        known |= secret_eq(str_skip(cookie, TIME_CHARS), base32_encode(req->arena, h.bytes[i], MAC_BYTES));
-    if (known)
-        *device = cookie;
+        *yes |= secret_eq(str_skip(part, TIME_CHARS), base32_encode(req->arena, h.bytes[i], MAC_BYTES));
+    return OK;
+}
+
+/* The part that is this address's, or empty; the others, if they are asked for. */
+static enum err find_device(struct request *req, str same, str *device, struct buf *others)
+{
+    str cookie = request_cookie(req, "known");
+    for (int i = 0; i < SHARED && cookie.n >= DEVICE_CHARS; i++, cookie = str_skip(cookie, DEVICE_CHARS)) {
+        bool own;
+        TRY(is_device_of(req, str_head(cookie, DEVICE_CHARS), same, &own));
+        if (own)
+            *device = str_head(cookie, DEVICE_CHARS);
+        else if (others)
+            buf_put(others, str_head(cookie, DEVICE_CHARS));
+    }
     return OK;
 }
 
 enum err gate_knows(struct request *req, str same, bool *known)
 {
     str device = {NULL, 0};
-    TRY(find_device(req, same, &device));
+    TRY(find_device(req, same, &device, NULL));
     *known = device.n > 0;
     return OK;
 }
@@ -79,10 +95,14 @@ enum err gate_remember(struct request *req, str same)
 {
     const struct privacy *p = request_privacy(req);
     struct vault_hashes h;
-    str minutes = str_fmt(req->arena, "%08llx", (unsigned long long)(clock_now(p->clock) / MOMENT_MINUTE));
+    str old = {NULL, 0}, minutes = str_fmt(req->arena, "%08llx", (unsigned long long)(clock_now(p->clock) / MOMENT_MINUTE));
+    struct buf cookie = buf_new(req->arena, (SHARED + 1) * DEVICE_CHARS);
     TRY(vault_hash(p->vault, "known-device", device_text(req->arena, minutes, same), &h, req->arena, req->fault));
-    request_set_cookie(req, "known", str_fmt(req->arena, "%.*s%.*s", STR_FMT(minutes),
-                                             STR_FMT(base32_encode(req->arena, h.bytes[0], MAC_BYTES))));
+    buf_put(&cookie, minutes);
+    buf_put(&cookie, base32_encode(req->arena, h.bytes[0], MAC_BYTES));
+    TRY(find_device(req, same, &old, &cookie));
+    str whole = buf_str(&cookie);
+    request_set_cookie(req, "known", str_head(whole, MIN_OF(whole.n, (size_t)SHARED * DEVICE_CHARS)));
     return OK;
 }
 
@@ -95,7 +115,7 @@ static enum err must_ask(struct request *req, struct gate *g)
     CLEANUP(tx_end) struct tx *tx = tx_begin(p->db, TX_READ, req->arena, req->fault);
     bool address, range, all, device = false;
     str visitor = quota_range(req->arena, req->peer);
-    TRY(find_device(req, g->same, &g->device));
+    TRY(find_device(req, g->same, &g->device, NULL));
     if (g->device.n > 0)
         TRY(quota_has(tx, p, &of_device, g->device, &device));
     TRY(quota_has(tx, p, &of_address[g->kind], g->same, &address));
@@ -134,8 +154,10 @@ enum err gate_count(struct request *req, const struct gate *g)
     const struct privacy *p = request_privacy(req);
     bool had;
     str visitor = quota_range(req->arena, req->peer);
-    if (PORTAL(req)->settings->limits_off)
+    bool *counted = request_memo(req, "gate", sizeof *counted);
+    if (PORTAL(req)->settings->limits_off || *counted)
         return OK;
+    *counted = true;
     if (g->device.n > 0)
         TRY(quota_take(p, &of_device, g->device, &had, req->arena, req->fault));
     TRY(quota_take(p, &of_address[g->kind], g->same, &had, req->arena, req->fault));
@@ -147,6 +169,28 @@ enum err gate_count(struct request *req, const struct gate *g)
         return OK;
     }
     return e;
+}
+
+enum err gate_password(struct request *req, account_id which)
+{
+    struct portal *p = PORTAL(req);
+    str whom = str_from(which.id.text);
+    bool limited = !p->settings->limits_off, has = true, right;
+    if (limited) {
+        CLEANUP(tx_end) struct tx *tx = tx_begin(p->privacy.db, TX_READ, req->arena, req->fault);
+        TRY(quota_has(tx, &p->privacy, &of_session, whom, &has));
+    }
+    if (!has) {
+        form_fail(&req->form, "password", MSG("password.too-many"));
+        return request_again(req, 429);
+    }
+    TRY(account_check_password(p, which, form_secret(&req->form, "password"), req->arena, req->fault, &right));
+    if (right)
+        return OK;
+    if (limited)
+        TRY(quota_take(&p->privacy, &of_session, whom, &has, req->arena, req->fault));
+    form_fail(&req->form, "password", MSG("password.wrong"));
+    return request_again(req, 403);
 }
 
 enum err gate_show(struct request *req, enum gate_kind kind, str address)

@@ -91,8 +91,7 @@ CHECKED enum err question_set(struct tx *tx, const struct privacy *p, account_id
                               str question, str answer_hash);
 CHECKED enum err question_remove(struct tx *tx, account_id which);
 /* Takes one of the day's tries, committed by itself, before an answer is looked at. */
-CHECKED enum err question_try(const struct privacy *p, account_id which, struct arena *a, struct fault *f,
-                              bool *allowed);
+CHECKED enum err question_try(struct request *req, account_id which, bool *allowed);
 /* A service was left: without one that offers it, the question goes. */
 CHECKED enum err question_left(struct tx *tx, struct portal *p, id account);
 

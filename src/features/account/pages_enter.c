@@ -269,13 +269,7 @@ static enum err show_confirm(struct request *req)
 
 static enum err confirm(struct request *req)
 {
-    bool right;
-    TRY(account_check_password(PORTAL(req), SIGNED_IN(req), form_secret(&req->form, "password"),
-                               req->arena, req->fault, &right));
-    if (!right) {
-        form_fail(&req->form, "password", MSG("password.wrong"));
-        return request_again(req, 403);
-    }
+    TRY(gate_password(req, SIGNED_IN(req)));
     TRY(session_prove(request_write(req), request_privacy(req)->clock, &req->session));
     str next = form_value(&req->form, "next");
     return request_see(req, 200, request_is_local(next) ? next : STR("/account"));

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "features/account/gate.h"
 #include "features/factors/factors.h"
 #include "privacy/consent.h"
 
@@ -186,24 +187,13 @@ static enum err set_preferences(struct request *req)
 
 /* ---- the address ---- */
 
-static enum err check_password(struct request *req)
-{
-    bool right;
-    TRY(account_check_password(PORTAL(req), SIGNED_IN(req), form_secret(&req->form, "password"),
-                               req->arena, req->fault, &right));
-    if (right)
-        return OK;
-    form_fail(&req->form, "password", MSG("password.wrong"));
-    return request_again(req, 403);
-}
-
 static enum err ask_address(struct request *req)
 {
     CLEANUP(key_wipe) struct key k;
     struct account x;
     struct email to, own;
     TRY(email_parse(req->arena, form_value(&req->form, "email"), &to));
-    TRY(check_password(req));
+    TRY(gate_password(req, SIGNED_IN(req)));
     TRY(put_account(req, &k, &x));
     TRY(email_parse(req->arena, x.email, &own));
     if (str_eq(own.same, to.same)) {
@@ -282,7 +272,7 @@ static enum err change_password(struct request *req)
     CLEANUP(key_wipe) struct key k;
     struct account x;
     str hash;
-    TRY(check_password(req));
+    TRY(gate_password(req, SIGNED_IN(req)));
     TRY(put_account(req, &k, &x));
     const char *weak = password_weakness(req->arena, fresh, x.email);
     if (weak) {

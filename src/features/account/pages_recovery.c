@@ -138,7 +138,7 @@ enum err recovery_check_answer(struct request *req, account_id which)
         form_fail(&req->form, "answer", MSG("form.required"));
         return request_again(req, 422);
     }
-    TRY(question_try(request_privacy(req), which, req->arena, req->fault, &allowed));
+    TRY(question_try(req, which, &allowed));
     if (!allowed) {
         form_fail(&req->form, "answer", MSG("question.too-many"));
         return request_again(req, 429);

@@ -62,9 +62,13 @@ static enum err use(struct tx *tx, void *arg)
 static enum err use_once(struct request *req, str nonce, moment ends, enum captcha *out)
 {
     const struct privacy *p = request_privacy(req);
-    struct using u = {p, nonce, ends, false};
-    TRY(db_transact(p->db, req->arena, req->fault, use, &u));
-    *out = u.first ? CAPTCHA_PASSED : CAPTCHA_WRONG;
+    struct using *u = request_memo(req, "captcha", sizeof *u);
+    if (u->p == NULL) { /* not in an earlier attempt */
+        struct using x = {p, nonce, ends, false};
+        TRY(db_transact(p->db, req->arena, req->fault, use, &x));
+        *u = x;
+    }
+    *out = u->first ? CAPTCHA_PASSED : CAPTCHA_WRONG;
     return OK;
 }
 

@@ -44,6 +44,8 @@ CHECKED enum err factors_ask_proof(struct request *req);
 /* Everything goes: factors, recovery codes, remembered devices, sign-ins half done. For the slow path of
  * somebody who lost it all; the caller tells the person and the security log. */
 CHECKED enum err factors_clear(struct tx *tx, account_id which);
+/* Sign-ins that are half done are over: the password that they began with is another now. */
+CHECKED enum err factors_end_steps(struct tx *tx, account_id which);
 /* Every device is asked for the second step again. */
 CHECKED enum err factors_forget_devices(struct tx *tx, account_id which);
 

@@ -4,16 +4,9 @@
 #include <liboath/oath.h>
 #include <sodium.h>
 
-extern const struct feature feature_factors;
+#include "base/network.h"
 
-/* The public URL's host, for browsers that offer a code of a text message on its own site only. */
-static str host_of(str url)
-{
-    str before, rest = url, host;
-    while (str_cut(rest, '/', &before, &host))
-        rest = host;
-    return str_cut(rest, ':', &host, &before) ? host : rest;
-}
+extern const struct feature feature_factors;
 
 static enum err start(struct portal *p, struct fault *f)
 {
@@ -22,7 +15,7 @@ static enum err start(struct portal *p, struct fault *f)
                                 .catalog = p->privacy.catalog,
                                 .clock = p->privacy.clock,
                                 .product = p->privacy.organisation->product,
-                                .host = host_of(p->settings->public_url)};
+                                .host = url_host(p->settings->public_url)};
     fido_init(0);
     if (oath_init() != OATH_OK)
         return FAIL(f, ERR_IO, "liboath does not start");
@@ -71,6 +64,10 @@ static enum err give(struct tx *tx, void *arg)
 static enum err demo_factor(struct portal *p, id account, struct arena *a, str *how, struct fault *f)
 {
     struct giving g = {p, {account}, a};
+    if (p->texts == NULL) {
+        *how = STR("none, for the configuration has no sms");
+        return OK;
+    }
     *how = STR("a code, at /demo/messages");
     return db_transact(p->privacy.db, a, f, give, &g);
 }

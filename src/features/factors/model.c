@@ -124,13 +124,18 @@ enum err factors_settle(struct tx *tx, account_id which)
     return on ? OK : remove_codes(tx, which);
 }
 
+enum err factors_end_steps(struct tx *tx, account_id which)
+{
+    return remove_all(SQL(tx, "DELETE FROM step WHERE account = $1"), which);
+}
+
 enum err factors_clear(struct tx *tx, account_id which)
 {
     TRY(remove_all(SQL(tx, "DELETE FROM totp WHERE account = $1"), which));
     TRY(remove_all(SQL(tx, "DELETE FROM phone WHERE account = $1"), which));
     TRY(remove_all(SQL(tx, "DELETE FROM text_code WHERE account = $1"), which));
     TRY(remove_all(SQL(tx, "DELETE FROM passkey WHERE account = $1"), which));
-    TRY(remove_all(SQL(tx, "DELETE FROM step WHERE account = $1"), which));
+    TRY(factors_end_steps(tx, which));
     return remove_codes(tx, which);
 }
 

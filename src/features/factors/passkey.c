@@ -6,30 +6,24 @@
 #include <sodium.h>
 
 #include "base/codec.h"
+#include "base/network.h"
 
 #define CHALLENGE_LASTS (5 * MOMENT_MINUTE)
 
 /* ---- the site ---- */
 
-static str host_of(str url)
-{
-    const char *at = memmem(url.p, url.n, "://", 3);
-    str host = at ? str_skip(url, (size_t)(at - url.p) + 3) : url, port, name, path;
-    if (str_cut(host, '/', &name, &path))
-        host = name;
-    return str_cut(host, ':', &name, &port) && !str_starts(host, STR("[")) ? name : host;
-}
-
 static struct webauthn_site site_of(const struct request *req)
 {
     str url = PORTAL(req)->settings->public_url;
-    return (struct webauthn_site){host_of(url), url};
+    return (struct webauthn_site){url_host(url), url};
 }
 
 bool passkeys_offered(const struct request *req)
 {
-    str host = site_of(req).rp_id;
+    str host = site_of(req).rp_id, visited = url_host(head_get(req->head, "Host"));
     bool named = false;
+    if (str_is(host, "localhost") && !str_eq(host, visited))
+        return false; /* the same machine by its number: the browser would refuse */
     for (size_t i = 0; i < host.n; i++)
         named |= (host.p[i] >= 'a' && host.p[i] <= 'z') || (host.p[i] >= 'A' && host.p[i] <= 'Z');
     return named && host.p[0] != '[';
@@ -87,9 +81,13 @@ static enum err use_challenge(struct request *req, enum ceremony c, account_id w
                               bool *ours)
 {
     const struct privacy *p = request_privacy(req);
-    struct using u = {challenge_hash(req, c, which, challenge), clock_now(p->clock), false};
-    TRY(db_transact(p->db, req->arena, req->fault, remove_challenge, &u));
-    *ours = u.ours;
+    struct using *u = request_memo(req, "challenge", sizeof *u);
+    if (u->now == 0) { /* not in an earlier attempt */
+        struct using x = {challenge_hash(req, c, which, challenge), clock_now(p->clock), false};
+        TRY(db_transact(p->db, req->arena, req->fault, remove_challenge, &x));
+        *u = x;
+    }
+    *ours = u->ours;
     return OK;
 }
 
@@ -198,7 +196,8 @@ static bool read_owner(struct request *req, account_id *out)
 /* Why it was refused is for the operator; the person is told what to do. */
 static void log_refusal(struct request *req, const struct fault *why)
 {
-    log_fault(request_privacy(req)->log, "passkey-refused", id_str(&req->id), why);
+    log_event(request_privacy(req)->log, LOG_INFO, "passkey-refused", LOG_TEXT("id", id_str(&req->id)),
+              LOG_TEXT("why", str_from(why->text)));
 }
 
 struct noting {

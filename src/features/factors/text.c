@@ -273,8 +273,13 @@ static enum err take_try(struct tx *tx, void *arg)
 
 enum err text_take_try(struct request *req, account_id which, id about)
 {
-    struct taking t = {which, about, clock_now(request_privacy(req)->clock)};
-    return db_transact(request_privacy(req)->db, req->arena, req->fault, take_try, &t);
+    struct taking *t = request_memo(req, "try of a text", sizeof *t);
+    if (t->now != 0) /* in an earlier attempt */
+        return OK;
+    struct taking x = {which, about, clock_now(request_privacy(req)->clock)};
+    TRY(db_transact(request_privacy(req)->db, req->arena, req->fault, take_try, &x));
+    *t = x;
+    return OK;
 }
 
 enum err text_use(struct tx *tx, const struct privacy *p, account_id which, const struct key *k,

@@ -71,9 +71,13 @@ enum err try_take(struct request *req, account_id which, id step, enum factor ki
                   struct try_taken *out)
 {
     bool counted = kind == FACTOR_TOTP || kind == FACTOR_TEXT;
-    struct taking t = {.req = req, .account = which, .step = step, .counted = counted};
-    TRY(db_transact(request_privacy(req)->db, req->arena, req->fault, take, &t));
-    *out = t.taken;
+    struct taking *t = request_memo(req, "try", sizeof *t);
+    if (t->req == NULL) { /* not in an earlier attempt */
+        struct taking x = {.req = req, .account = which, .step = step, .counted = counted};
+        TRY(db_transact(request_privacy(req)->db, req->arena, req->fault, take, &x));
+        *t = x;
+    }
+    *out = t->taken;
     return OK;
 }
 
