@@ -435,6 +435,15 @@ def declared_names(tree):
     return names
 
 
+def worded(tree):
+    """What fields say of their values: patterns of keys ("event.*")."""
+    found = set()
+    for path, text in tree.items():
+        if path.startswith("src/") and path.endswith("records.yaml"):
+            found |= set(re.findall(r"\bwords: ([a-z0-9.*-]+)", text))
+    return [re.compile("^" + re.escape(w).replace(r"\*", "[a-z0-9-]+") + "$") for w in sorted(found)]
+
+
 def mentioned(tree):
     """(keys that code and views name: {key: place}, literals, formats, prefixes: {prefix: place})."""
     keys, literals, formats, prefixes = {}, set(), set(), {}
@@ -480,10 +489,12 @@ def rule_keys(tree):
         if "." in piece:
             return all(is_named(p) for p in piece.split("."))
         return piece in names or bool(m and not m.group(1) and len(piece) < 3) or bool(m and m.group(1) in numbered)
+    worded_patterns = worded(tree)
     for key, (path, n, _) in languages["en"].items():
         composed = any(m and all(is_named(p) for p in m.groups()) for m in (p.match(key) for p in patterns))
         chosen = any(key.startswith(p) and key[len(p):] in literals for p in prefixes)
-        if not (key in keys or key in literals or composed or chosen):
+        said = any(p.match(key) for p in worded_patterns)
+        if not (key in keys or key in literals or composed or chosen or said):
             wrong.append(f"{path}:{n}: {key}: nothing names it")
     return wrong
 

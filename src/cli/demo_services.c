@@ -70,7 +70,7 @@ static enum err join_one(struct tx *tx, void *arg)
     later.offset -= x->j->left_days * MOMENT_DAY;
     past.clock = &then;
     lately.clock = &later;
-    TRY(enrolment_join(tx, &past, which.id, &k, s, answers, language));
+    TRY(enrolment_join(tx, &past, which.id, s, answers, language));
     if (x->j->consent)
         TRY(consent_record(tx, &past, which.id, inventory_purpose(p->inventory, str_from(x->j->consent)), true, language,
                            "join-form"));

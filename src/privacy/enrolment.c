@@ -62,12 +62,13 @@ enum err enrolment_get(struct tx *tx, const struct privacy *p, id subject,
     return out->state == ENROLMENT_NONE ? OK : set_gone(tx, p, subject, s, out);
 }
 
-enum err enrolment_answers(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
-                           const struct service_account *s, const struct enrolment *e, str *answers)
+enum err enrolment_answers(struct tx *tx, const struct privacy *p, id subject, const struct service_account *s,
+                           const struct enrolment *e, str *answers)
 {
     struct arena *a = tx_arena(tx);
     const struct record *r = s->record;
-    (void)p;
+    CLEANUP(key_wipe) struct key k;
+    TRY(vault_subject_key(p->vault, e->id, &k, a, tx_fault(tx)));
     for (size_t i = 0; i < s->n_form; i++) {
         const struct field *f = s->form[i].field;
         struct query *q = tx_query(tx, str_fmt(a, "SELECT %.*s FROM %.*s WHERE %.*s = $1 AND id = $2",
@@ -79,7 +80,7 @@ enum err enrolment_answers(struct tx *tx, const struct privacy *p, id subject, c
         TRY(query_end(q));
         answers[i] = stored;
         if (there && f->type == COLUMN_SEALED)
-            TRY(privacy_unseal(a, k, str_cstr(a, r->name), str_cstr(a, f->name), e->id, stored, &answers[i],
+            TRY(privacy_unseal(a, &k, str_cstr(a, r->name), str_cstr(a, f->name), e->id, stored, &answers[i],
                                tx_fault(tx)));
     }
     return OK;
@@ -102,13 +103,18 @@ enum err enrolment_active(struct tx *tx, const struct privacy *p, id subject, st
 
 struct joining {
     moment now;
-    const struct key *key;
+    struct key key; /* the enrolment's own */
     const struct service_account *s;
     const str *answers;
     str language;
     str served_by;
     id row;
 };
+
+static void joining_wipe(struct joining *j)
+{
+    key_wipe(&j->key);
+}
 
 static const str *answer_of(const struct joining *j, const struct field *f)
 {
@@ -123,7 +129,7 @@ static void bind_answer(struct query *q, struct arena *a, const struct joining *
     if (f->null && answer.n == 0)
         bind_null(q);
     else if (f->type == COLUMN_SEALED)
-        bind_blob(q, privacy_seal(a, j->key, str_cstr(a, j->s->record->name), str_cstr(a, f->name), j->row, answer));
+        bind_blob(q, privacy_seal(a, &j->key, str_cstr(a, j->s->record->name), str_cstr(a, f->name), j->row, answer));
     else
         bind_text(q, answer);
 }
@@ -212,11 +218,20 @@ static enum err update_row(struct tx *tx, id subject, const struct joining *j, c
     return query_changes(q) == 1 ? OK : ERR_NOT_FOUND;
 }
 
-enum err enrolment_join(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
-                        const struct service_account *s, const str *answers, const char *language)
+/* A new enrolment's key is there before its row. */
+static enum err make_key(struct tx *tx, const struct privacy *p, struct joining *j)
+{
+    struct arena *a = tx_arena(tx);
+    j->row = id_new();
+    TRY(vault_add_subject(p->vault, j->row, str_cstr(a, j->s->record->name), a, tx_fault(tx)));
+    return vault_subject_key(p->vault, j->row, &j->key, a, tx_fault(tx));
+}
+
+enum err enrolment_join(struct tx *tx, const struct privacy *p, id subject, const struct service_account *s,
+                        const str *answers, const char *language)
 {
     struct enrolment e;
-    struct joining j = {.now = clock_now(p->clock), .key = k, .s = s, .answers = answers, .language = str_from(language)};
+    CLEANUP(joining_wipe) struct joining j = {.now = clock_now(p->clock), .s = s, .answers = answers, .language = str_from(language)};
     bool there;
     TRY(enrolment_get(tx, p, subject, s, &e));
     if (e.state == ENROLMENT_ACTIVE)
@@ -230,8 +245,13 @@ enum err enrolment_join(struct tx *tx, const struct privacy *p, id subject, cons
         TRY(enrolment_active(tx, p, subject, s->served_by, &there));
         j.served_by = there ? s->served_by : (str){NULL, 0};
     }
-    j.row = e.state == ENROLMENT_LEFT ? e.id : id_new();
-    return e.state == ENROLMENT_LEFT ? update_row(tx, subject, &j, is_renewed) : insert_row(tx, subject, &j);
+    if (e.state != ENROLMENT_LEFT) {
+        TRY(make_key(tx, p, &j));
+        return insert_row(tx, subject, &j);
+    }
+    j.row = e.id;
+    TRY(vault_subject_key(p->vault, e.id, &j.key, tx_arena(tx), tx_fault(tx)));
+    return update_row(tx, subject, &j, is_renewed);
 }
 
 static enum err active(struct tx *tx, const struct privacy *p, id subject, const struct service_account *s,
@@ -241,12 +261,13 @@ static enum err active(struct tx *tx, const struct privacy *p, id subject, const
     return e->state == ENROLMENT_ACTIVE ? OK : ERR_NOT_FOUND;
 }
 
-enum err enrolment_correct(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
-                           const struct service_account *s, const str *answers)
+enum err enrolment_correct(struct tx *tx, const struct privacy *p, id subject, const struct service_account *s,
+                           const str *answers)
 {
     struct enrolment e;
     TRY(active(tx, p, subject, s, &e));
-    struct joining j = {.now = clock_now(p->clock), .key = k, .s = s, .answers = answers, .row = e.id};
+    CLEANUP(joining_wipe) struct joining j = {.now = clock_now(p->clock), .s = s, .answers = answers, .row = e.id};
+    TRY(vault_subject_key(p->vault, e.id, &j.key, tx_arena(tx), tx_fault(tx)));
     return update_row(tx, subject, &j, is_asked);
 }
 
@@ -381,6 +402,8 @@ enum err enrolment_end(struct tx *tx, const struct privacy *p, id subject, const
     struct enrolment e;
     TRY(enrolment_get(tx, p, subject, s, &e));
     const char *language = e.terms_language.n ? str_cstr(tx_arena(tx), e.terms_language) : catalog_language(p->catalog, 0);
+    if (e.state != ENROLMENT_NONE) /* the key first: whatever becomes of the rest, it is done again without one */
+        TRY(vault_forget(p->vault, e.id, tx_arena(tx), tx_fault(tx)));
     if (e.state == ENROLMENT_ACTIVE) { /* a term of another kind has ended */
         TRY(let_go(tx, p, subject, s, language));
         TRY(withdraw(tx, p, subject, s->service, language, CONSENT_WAY_ENDED));
@@ -389,6 +412,161 @@ enum err enrolment_end(struct tx *tx, const struct privacy *p, id subject, const
         const struct record *r = &v->records[i];
         if (str_eq(r->service, s->service) && str_eq(r->subject, s->record->subject) && !record_is_subject(r))
             TRY(delete_rows(tx, r, subject, out));
+    }
+    return OK;
+}
+
+/* ---- keys ---- */
+
+enum { GROUP = 32, PAGE = 500, PAGE_ARENA = 32 << 20 };
+
+enum err enrolment_keys(struct tx *tx, const struct privacy *p, str kind, const id *subjects, size_t n, id **out,
+                        size_t *count)
+{
+    struct arena *a = tx_arena(tx);
+    size_t cap = *count;
+    for (size_t i = 0; i < p->inventory->n_accounts; i++) {
+        const struct record *r = p->inventory->accounts[i].record;
+        for (size_t from = 0; str_eq(r->subject, kind) && from < n; from += GROUP) {
+            struct buf sql = buf_new(a, 1024);
+            buf_fmt(&sql, "SELECT id FROM %.*s WHERE %.*s IN (", STR_FMT(r->name), STR_FMT(r->subject));
+            for (int k = 1; k <= GROUP; k++)
+                buf_fmt(&sql, k == 1 ? "$%d" : ", $%d", k);
+            buf_char(&sql, ')');
+            struct query *q = tx_query(tx, buf_str(&sql));
+            for (size_t k = 0; k < GROUP; k++) /* a short group repeats its last */
+                bind_id(q, subjects[from + MIN_OF(k, n - from - 1)]);
+            while (query_row(q)) {
+                ARENA_GROW(a, *out, cap, *count + 1);
+                (*out)[(*count)++] = row_id(q, 0);
+            }
+            TRY(query_end(q));
+        }
+    }
+    return OK;
+}
+
+struct page {
+    id subjects[PAGE], rows[PAGE];
+    size_t n;
+};
+
+/* Enrolments in the order of their IDs, after one of them. */
+static enum err read_page(const struct privacy *p, const struct record *r, id after, struct page *out, struct arena *a,
+                          struct fault *f)
+{
+    CLEANUP(tx_end) struct tx *tx = tx_begin(p->db, TX_READ, a, f);
+    struct query *q = tx_query(tx, str_fmt(a, "SELECT %.*s, id FROM %.*s WHERE id > $1 ORDER BY id LIMIT $2", STR_FMT(r->subject),
+                                           STR_FMT(r->name)));
+    bind_text(q, str_from(after.text));
+    bind_int(q, PAGE);
+    out->n = 0;
+    while (query_row(q)) {
+        out->subjects[out->n] = row_id(q, 0);
+        out->rows[out->n++] = row_id(q, 1);
+    }
+    return query_end(q);
+}
+
+struct ending {
+    const struct privacy *p;
+    const struct service_account *s;
+    const id *subjects;
+    size_t n;
+    struct enrolment_ended ended;
+};
+
+static enum err end_all(struct tx *tx, void *arg)
+{
+    struct ending *e = arg;
+    e->ended = (struct enrolment_ended){0};
+    for (size_t i = 0; i < e->n; i++)
+        TRY(enrolment_end(tx, e->p, e->subjects[i], e->s, &e->ended));
+    return OK;
+}
+
+static enum err end_keyless(const struct privacy *p, const struct service_account *s, bool end, const struct page *page,
+                            int64_t *count, struct arena *a, struct fault *f)
+{
+    bool missing[PAGE];
+    id gone[PAGE];
+    struct ending e = {.p = p, .s = s, .subjects = gone};
+    TRY(vault_missing(p->vault, page->rows, page->n, missing, a, f));
+    for (size_t i = 0; i < page->n; i++)
+        if (missing[i])
+            gone[e.n++] = page->subjects[i];
+    *count += (int64_t)e.n;
+    if (e.n == 0 || !end)
+        return OK;
+    TRY(db_transact(p->db, a, f, end_all, &e));
+    for (size_t i = 0; i < e.ended.n_files; i++)
+        TRY(files_remove(p->files, e.ended.files[i], f));
+    return OK;
+}
+
+static enum err walk_enrolments(const struct privacy *p, const struct service_account *s, bool end, int64_t *count,
+                                struct fault *f)
+{
+    id after = {{0}};
+    for (size_t n = 1; n > 0;) {
+        struct arena *a = arena_new(PAGE_ARENA);
+        struct page *page = ARENA_NEW(a, struct page);
+        enum err e = read_page(p, s->record, after, page, a, f);
+        n = page->n;
+        if (e == OK && n > 0)
+            e = end_keyless(p, s, end, page, count, a, f);
+        if (e == OK && n > 0)
+            after = page->rows[n - 1];
+        arena_free(&a);
+        TRY(e);
+    }
+    return OK;
+}
+
+/* Of these keys, those that no enrolment has. */
+static enum err without_row(const struct privacy *p, const struct record *r, const id *keys, size_t n, id *out, size_t *count,
+                            struct arena *a, struct fault *f)
+{
+    CLEANUP(tx_end) struct tx *tx = tx_begin(p->db, TX_READ, a, f);
+    *count = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct query *q = tx_query(tx, str_fmt(a, "SELECT 1 FROM %.*s WHERE id = $1", STR_FMT(r->name)));
+        bind_id(q, keys[i]);
+        bool there = query_row(q);
+        TRY(query_end(q));
+        if (!there)
+            out[(*count)++] = keys[i];
+    }
+    return OK;
+}
+
+static enum err forget_rowless(const struct privacy *p, const struct service_account *s, struct fault *f)
+{
+    id after = {{0}};
+    moment before = clock_now(p->clock) - MOMENT_HOUR;
+    for (size_t n = 1; n > 0;) {
+        struct arena *a = arena_new(PAGE_ARENA);
+        id *keys, gone[PAGE];
+        size_t count = 0;
+        enum err e = vault_list_subjects(p->vault, str_cstr(a, s->record->name), after, before, PAGE, a, &keys, &n, f);
+        if (e == OK && n > 0)
+            e = without_row(p, s->record, keys, n, gone, &count, a, f);
+        if (e == OK && count > 0)
+            e = vault_forget_many(p->vault, gone, count, a, f);
+        if (e == OK && n > 0)
+            after = keys[n - 1];
+        arena_free(&a);
+        TRY(e);
+    }
+    return OK;
+}
+
+enum err enrolment_reconcile(const struct privacy *p, bool end, int64_t *ended, struct fault *f)
+{
+    for (size_t i = 0; i < p->inventory->n_accounts; i++) {
+        TRY(walk_enrolments(p, &p->inventory->accounts[i], end, ended, f));
+        if (end)
+            TRY(forget_rowless(p, &p->inventory->accounts[i], f));
     }
     return OK;
 }

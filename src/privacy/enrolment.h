@@ -8,6 +8,10 @@
  * What a service holds of a person is the enrolment's row and every other record of that service
  * which belongs to the same kind of subject. It ends in one place, enrolment_end(): at the term
  * after leaving, at another declared term, or at once.
+ *
+ * Each enrolment has a key of its own in the keyring, under its row's ID; answers are sealed with it. The
+ * end destroys the key first. So a backup from before yields no answers, and where one is restored, the
+ * rows of a service that had ended have no key: erasure_reconcile() ends them once more (KBH-23).
  */
 #ifndef PRIVACY_ENROLMENT_H
 #define PRIVACY_ENROLMENT_H
@@ -40,8 +44,8 @@ CHECKED enum err enrolment_get(struct tx *tx, const struct privacy *p, id subjec
 /* The answers to the form's questions, opened, in its order; empty where none was given. The row
  * must be there. */
 CHECKED enum err enrolment_answers(struct tx *tx, const struct privacy *p, id subject,
-                                   const struct key *k, const struct service_account *s,
-                                   const struct enrolment *e, str *answers);
+                                   const struct service_account *s, const struct enrolment *e,
+                                   str *answers);
 
 /* Is the person enrolled now? True where the service has nothing to join. */
 CHECKED enum err enrolment_active(struct tx *tx, const struct privacy *p, id subject, str service,
@@ -54,13 +58,12 @@ CHECKED enum err enrolment_active(struct tx *tx, const struct privacy *p, id sub
  * ERR_DENIED: the account that it needs is not there.
  */
 CHECKED enum err enrolment_join(struct tx *tx, const struct privacy *p, id subject,
-                                const struct key *k, const struct service_account *s,
-                                const str *answers, const char *language);
+                                const struct service_account *s, const str *answers,
+                                const char *language);
 
 /* Corrects the answers. ERR_NOT_FOUND: not enrolled. */
 CHECKED enum err enrolment_correct(struct tx *tx, const struct privacy *p, id subject,
-                                   const struct key *k, const struct service_account *s,
-                                   const str *answers);
+                                   const struct service_account *s, const str *answers);
 
 /* Accepts the present version of the terms. ERR_NOT_FOUND: not enrolled. */
 CHECKED enum err enrolment_accept(struct tx *tx, const struct privacy *p, id subject,
@@ -91,6 +94,15 @@ struct enrolment_ended {
 /* Erases all that the service holds of the subject. Adds to *out. */
 CHECKED enum err enrolment_end(struct tx *tx, const struct privacy *p, id subject,
                                const struct service_account *s, struct enrolment_ended *out);
+
+/* Of these subjects, the IDs of all that they are enrolled in: for whoever destroys their keys. *out grows
+ * from what it has. */
+CHECKED enum err enrolment_keys(struct tx *tx, const struct privacy *p, str kind, const id *subjects,
+                                size_t n, id **out, size_t *count);
+
+/* Joins enrolments and keyring: those whose key is gone are ended (or counted only), keys without an
+ * enrolment that are an hour old are destroyed. */
+CHECKED enum err enrolment_reconcile(const struct privacy *p, bool end, int64_t *ended, struct fault *f);
 
 /* How a service stands, as counts: for the proof. */
 struct enrolment_counts {

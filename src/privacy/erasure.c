@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "privacy/enrolment.h"
+
 enum { GROUP = 32, PAGE = 500, PAGE_ARENA = 32 << 20 };
 
 /* ---- rows ---- */
@@ -100,13 +102,27 @@ static enum err delete_rows(struct tx *tx, void *arg)
 
 /* ---- a subject whole ---- */
 
+/* Their own keys and those of what they are enrolled in, in one commit. */
+static enum err forget_keys(const struct batch *b, struct fault *f)
+{
+    struct arena *a = b->arena;
+    id *keys = ARENA_ARRAY(a, id, b->n);
+    size_t n = b->n;
+    memcpy(keys, b->subjects, b->n * sizeof *keys);
+    struct tx *tx = tx_begin(b->p->db, TX_READ, a, f);
+    enum err e = enrolment_keys(tx, b->p, b->kind, b->subjects, b->n, &keys, &n);
+    tx_end(&tx);
+    TRY(e);
+    return vault_forget_many(b->p->vault, keys, n, a, f);
+}
+
 enum err erasure_run(const struct privacy *p, str kind, const id *subjects, size_t n,
                      struct erasure_counts *counts, struct arena *a, struct fault *f)
 {
     if (n == 0)
         return OK;
     struct batch b = {.p = p, .kind = kind, .subjects = subjects, .n = n, .arena = a};
-    TRY(vault_forget_many(p->vault, subjects, n, a, f));
+    TRY(forget_keys(&b, f));
     TRY(db_transact(p->db, a, f, delete_rows, &b));
     for (size_t i = 0; i < b.n_files; i++)
         TRY(files_remove(p->files, b.files[i], f));
@@ -270,7 +286,7 @@ enum err erasure_reconcile(const struct privacy *p, struct erasure_counts *count
         TRY(drop_keyless(p, r->name, true, counts, f));
         TRY(drop_rowless(p, r->name, counts, f));
     }
-    return OK;
+    return enrolment_reconcile(p, true, &counts->enrolments, f);
 }
 
 enum err erasure_count_keyless(const struct privacy *p, int64_t *count, struct fault *f)
@@ -279,7 +295,8 @@ enum err erasure_count_keyless(const struct privacy *p, int64_t *count, struct f
     for (size_t i = 0; i < p->inventory->n_records; i++)
         if (record_is_subject(&p->inventory->records[i]))
             TRY(drop_keyless(p, p->inventory->records[i].name, false, &counts, f));
-    *count = counts.subjects;
+    TRY(enrolment_reconcile(p, false, &counts.enrolments, f));
+    *count = counts.subjects + counts.enrolments;
     return OK;
 }
 

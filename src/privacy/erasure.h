@@ -15,6 +15,7 @@ struct erasure_counts {
     int64_t subjects;
     int64_t records;
     int64_t files;
+    int64_t enrolments; /* ended by erasure_reconcile(): their key was gone */
 };
 
 /* Erases subjects of one kind, together: one transaction for their keys, one for their rows.

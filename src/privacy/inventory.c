@@ -221,6 +221,9 @@ enum err reader_field(struct reader *r, const struct yaml *n, struct field *out)
     f.type = w->type;
     f.file = w->file;
     TRY(reader_flag(r, n, "null", &f.null));
+    f.words = yaml_text(n, "words");
+    if (f.words.n > 0 && (f.type != COLUMN_TEXT || !str_has(f.words, '*')))
+        return SAY(r, n, "field %.*s: words are for text, and hold a * for the value", STR_FMT(n->key));
     f.category = category_named(category);
     if (f.category == NULL)
         return SAY(r, n, "field %.*s: %.*s is no category", STR_FMT(n->key), STR_FMT(category));
@@ -241,7 +244,7 @@ static enum err read_fields(struct reader *r, const struct yaml *n, struct recor
     {
         if (str_is(child->key, "id") || str_eq(child->key, record_subject_column(rec)))
             return SAY(r, child, "%.*s is a column of its own accord", STR_FMT(child->key));
-        TRY(ONLY_KEYS(r, child, "type", "category", "null"));
+        TRY(ONLY_KEYS(r, child, "type", "category", "null", "words"));
         TRY(reader_field(r, child, &rec->fields[rec->n_fields++]));
     }
     return OK;
@@ -675,6 +678,26 @@ const struct service_account *inventory_account(const struct inventory *v, str s
         if (str_eq(v->accounts[i].service, service))
             return &v->accounts[i];
     return NULL;
+}
+
+str inventory_value_words(const struct catalog *c, const struct locale *l, struct arena *a,
+                          const struct field *f, str value)
+{
+    str before, after;
+    if (value.n == 0 || !str_cut(f->words, '*', &before, &after))
+        return value;
+    char *key = str_cstr(a, str_fmt(a, "%.*s%.*s%.*s", STR_FMT(before), STR_FMT(value), STR_FMT(after)));
+    for (char *x = key; *x; x++)
+        *x = *x == '+' ? '-' : *x;
+    return catalog_key(c, str_from(key)) < 0 ? value : catalog_text(c, l, a, key, NULL);
+}
+
+bool inventory_is_account(const struct inventory *v, const struct record *r)
+{
+    for (size_t i = 0; i < v->n_accounts; i++)
+        if (v->accounts[i].record == r)
+            return true;
+    return false;
 }
 
 bool service_account_offers(const struct service_account *s, const char *what)

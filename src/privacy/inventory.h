@@ -14,6 +14,7 @@
 #include "base/yaml.h"
 #include "privacy/role.h"
 #include "store/schema.h"
+#include "text/i18n.h"
 
 enum legal_basis {
     BASIS_CONTRACT,            /* Art. 6(1)(b) GDPR */
@@ -49,6 +50,8 @@ struct field {
     bool null;
     bool shared; /* every service account has it: its words are field.enrolment.NAME */
     const struct category *category;
+    str words; /* how its values are said to people: a key of the catalog, with '*' for the value ("event.*");
+                * empty: as they are. A '+' in a value is a '-' in its key */
 };
 
 enum keep_kind {
@@ -204,11 +207,16 @@ const struct purpose *inventory_purpose(const struct inventory *v, str name);
 const struct cookie *inventory_cookie(const struct inventory *v, str name);
 /* NULL: one joins nothing there. */
 const struct service_account *inventory_account(const struct inventory *v, str service);
+/* Does it hold the enrolments of a service? */
+bool inventory_is_account(const struct inventory *v, const struct record *r);
 bool service_account_offers(const struct service_account *s, const char *what);
 const struct field *record_field(const struct record *r, str name);
 const struct field *record_of_category(const struct record *r, const char *category); /* the first */
 /* The key of its words: "field.RECORD.NAME". */
 str inventory_field_key(struct arena *a, const struct record *r, const struct field *f);
+/* A value of it as people read it; itself where there are no words for it. */
+str inventory_value_words(const struct catalog *c, const struct locale *l, struct arena *a,
+                          const struct field *f, str value);
 
 /* Is the record erased with its subject (it has the subject's column)? */
 bool record_has_subject(const struct record *r);

@@ -197,12 +197,14 @@ enum err reader_account(struct reader *r, const struct yaml *n)
         s.form[i].field = &rec.fields[first + i];
     TRY(read_notes(r, n, &rec));
     TRY(reader_tenant(r, n, &rec));
-    str *columns = ARENA_ARRAY(r->arena, str, 1);
+    str *columns = ARENA_ARRAY(r->arena, str, 1), *id_column = ARENA_ARRAY(r->arena, str, 1);
     columns[0] = rec.subject;
+    id_column[0] = STR("id");
     struct record *made = &r->v->records[r->v->n_records - 1];
     struct table *t = ARENA_NEW(r->arena, struct table);
     *t = *made->table;
     reader_index(r, t, columns, 1, true, (str){NULL, 0}); /* one row a person */
+    reader_index(r, t, id_column, 1, false, (str){NULL, 0}); /* its key in the keyring has its name */
     made->table = t;
     s.index = r->v->n_records - 1;
     ARENA_GROW(r->arena, r->v->accounts, r->cap_accounts, r->v->n_accounts + 1);

@@ -97,13 +97,32 @@ static enum err field_value(struct query *q, int column, struct tx *tx, const st
     return ERR_IO;
 }
 
-static enum err collect_rows(struct tx *tx, const struct record *r, id subject,
-                             const struct key *k, json_t *list)
+/* An enrolment's row is sealed with its own key; one whose key is gone is about to be erased. */
+static enum err key_of_row(struct tx *tx, const struct privacy *p, id row, struct key *out, bool *gone)
 {
+    enum err e = vault_subject_key(p->vault, row, out, tx_arena(tx), tx_fault(tx));
+    *gone = e == ERR_NOT_FOUND;
+    if (*gone)
+        fault_clear(tx_fault(tx));
+    return *gone ? OK : e;
+}
+
+static enum err collect_rows(struct tx *tx, const struct privacy *p, const struct record *r, id subject,
+                             const struct key *subjects, json_t *list)
+{
+    CLEANUP(key_wipe) struct key own;
+    const struct key *k = subjects;
+    bool enrolments = inventory_is_account(p->inventory, r), gone = false;
     struct query *q = tx_query(tx, select_sql(tx_arena(tx), r));
     bind_id(q, subject);
     while (query_row(q)) {
         id record = row_id(q, 0);
+        if (enrolments) {
+            TRY(key_of_row(tx, p, record, &own, &gone));
+            k = &own;
+        }
+        if (gone)
+            continue;
         json_t *row = json_add_object(list);
         if (r->has_id)
             json_put_str(row, "id", str_from(record.text));
@@ -151,7 +170,7 @@ static enum err collect_records(struct tx *tx, const struct privacy *p, const st
         if (!in_scope(r, s))
             continue;
         const char *name = str_cstr(a, r->name);
-        TRY(collect_rows(tx, r, s->subject, k, json_put_array(records, name)));
+        TRY(collect_rows(tx, p, r, s->subject, k, json_put_array(records, name)));
         json_put(about, name, about_record(p, a, r, l));
     }
     return OK;
@@ -196,9 +215,17 @@ enum err takeout_collect_for(struct tx *tx, const struct privacy *p, str kind, i
 
 /* ---- for people ---- */
 
-static json_t *field_view(struct arena *a, const struct record *r, const char *name,
+/* What one is shown in: words, and the reader's language. */
+struct showing {
+    const struct catalog *catalog;
+    const struct locale *locale;
+    struct arena *arena;
+};
+
+static json_t *field_view(const struct showing *s, const struct record *r, const char *name,
                           const json_t *value, const json_t *about)
 {
+    struct arena *a = s->arena;
     json_t *j = json_object();
     const struct field *f = record_field(r, str_from(name));
     json_put_str(j, "label", json_get_str(about, "label"));
@@ -213,6 +240,8 @@ static json_t *field_view(struct arena *a, const struct record *r, const char *n
     if (json_is_integer(value))
         text = str_fmt(a, "%lld", (long long)json_integer_value(value));
     bool plain = text.n > 0 && !time;
+    if (plain && json_is_string(value))
+        text = inventory_value_words(s->catalog, s->locale, a, f, text);
     json_put(j, "text", plain ? json_stringn(text.p, text.n) : json_null());
     if (json_object_get(j, "yes") == NULL)
         json_put_bool(j, "yes", false);
@@ -221,9 +250,10 @@ static json_t *field_view(struct arena *a, const struct record *r, const char *n
     return j;
 }
 
-static json_t *record_view(struct arena *a, const struct record *r, const json_t *rows,
+static json_t *record_view(const struct showing *s, const struct record *r, const json_t *rows,
                            const json_t *about)
 {
+    struct arena *a = s->arena;
     json_t *j = json_object();
     json_put_str(j, "name", r->name);
     static const char *const copied[] = {"title", "service", "purpose", "legal_basis",
@@ -241,7 +271,7 @@ static json_t *record_view(struct arena *a, const struct record *r, const json_t
         const json_t *row = json_array_get(rows, i);
         for (size_t k = 0; k < r->n_fields; k++) {
             const char *name = str_cstr(a, r->fields[k].name);
-            json_t *one = field_view(a, r, name, json_object_get(row, name),
+            json_t *one = field_view(s, r, name, json_object_get(row, name),
                                      json_object_get(fields, name));
             json_array_append_new(list, one);
         }
@@ -259,15 +289,15 @@ json_t *takeout_view(const struct privacy *p, struct arena *a, const json_t *dat
         json_put(j, copied[i], json_incref(json_object_get(data, copied[i])));
     json_put_bool(j, "all", str_is(json_get_str(data, "scope"), TAKEOUT_ALL));
     json_t *list = json_put_array(j, "records");
+    struct showing s = {p->catalog, l, a};
     const json_t *records = json_object_get(data, "records"), *about = json_object_get(data, "about");
     for (size_t i = 0; i < p->inventory->n_records; i++) {
         const struct record *r = &p->inventory->records[i];
         const char *name = str_cstr(a, r->name);
         if (json_object_get(records, name) != NULL)
-            json_array_append_new(list, record_view(a, r, json_object_get(records, name),
+            json_array_append_new(list, record_view(&s, r, json_object_get(records, name),
                                                     json_object_get(about, name)));
     }
-    (void)l;
     return j;
 }
 

@@ -170,7 +170,7 @@ static enum err join_with(id who, const struct service_account *s, const str *an
     enum err e = OK;
     WRITING
     {
-        e = enrolment_join(tx, &p, who, &k, s, answers, "sv");
+        e = enrolment_join(tx, &p, who, s, answers, "sv");
         if (e == OK)
             e = tx_commit(tx);
     }
@@ -424,14 +424,14 @@ static void mya_17_kbh_09_answers_are_corrected(void **state)
         CLEANUP(key_wipe) struct key k = key_of(who);
         WRITING
         {
-            enum err e = enrolment_correct(tx, &p, who, &k, s, answers);
+            enum err e = enrolment_correct(tx, &p, who, s, answers);
             assert_int_equal(e, leaving ? ERR_NOT_FOUND : OK);
             if (e == OK)
                 assert_ok(tx_commit(tx));
         }
         struct enrolment e = state_of(who, s);
         READING
-        assert_ok(enrolment_answers(tx, &p, who, &k, s, &e, got));
+        assert_ok(enrolment_answers(tx, &p, who, s, &e, got));
         for (size_t i = 0; i < COUNT(answers); i++)
             assert_true(str_eq(got[i], answers[i]));
         if (!leaving)
@@ -532,6 +532,64 @@ static void what_a_service_keeps_ends_with_its_account(void **state)
     CLEANUP(sealed_close) struct sealed_reader *reader = NULL;
     assert_int_equal(sealed_open(p.files, file, &k, a, &reader, &fault), ERR_NOT_FOUND);
     fault_clear(&fault);
+}
+
+/*
+ * KBH-23, MYA-24. The rows of a backup from before the end, with today's keyring: fails if a service that had
+ * ended is there again, if what was answered can still be read, or if anybody else's goes with it.
+ */
+static void kbh_23_a_restored_backup_brings_no_service_back(void **state)
+{
+    (void)state;
+    const struct service_account *s = named("company-account");
+    id gone[40], stays = person();
+    join(stays, s);
+    for (size_t i = 0; i < COUNT(gone); i++)
+        join(gone[i] = person(), s);
+    for (size_t i = 0; i < COUNT(gone); i++)
+        assert_ok(vault_forget(p.vault, state_of(gone[i], s).id, a, &fault)); /* what enrolment_end() does first */
+    int64_t keyless;
+    assert_ok(erasure_count_keyless(&p, &keyless, &fault));
+    assert_int_equal(keyless, COUNT(gone));
+    assert_int_equal(held_of(gone[0], s), 0); /* nothing of it can be read … */
+    assert_int_equal(rows(s->record, gone[0]), 1);
+    struct erasure_counts counts = {0};
+    assert_ok(erasure_reconcile(&p, &counts, &fault));
+    assert_int_equal(counts.enrolments, COUNT(gone));
+    assert_int_equal(counts.subjects, 0);
+    for (size_t i = 0; i < COUNT(gone); i++)
+        assert_int_equal(rows(s->record, gone[i]), 0); /* … and now it is gone */
+    assert_int_equal(held_of(stays, s), s->n_form);
+    assert_ok(erasure_count_keyless(&p, &keyless, &fault));
+    assert_int_equal(keyless, 0);
+}
+
+/* Fails if an enrolment's key outlives its person, or its service, or one that was cut off stays for ever. */
+static void ret_07_keys_of_enrolments_end_with_them(void **state)
+{
+    (void)state;
+    const struct service_account *left = named("partner-portal"), *held = named("business-hub");
+    id who = person(), keys[3];
+    join(who, left);
+    join(who, held);
+    keys[0] = state_of(who, left).id;
+    keys[1] = state_of(who, held).id;
+    keys[2] = id_new();
+    assert_ok(vault_add_subject(p.vault, keys[2], "business_hub", a, &fault));
+    struct key k;
+    assert_ok(leave(who, left)); /* at once */
+    assert_int_equal(vault_subject_key(p.vault, keys[0], &k, a, &fault), ERR_NOT_FOUND);
+    fault_clear(&fault);
+    struct erasure_counts counts = {0};
+    clock_.offset += 2 * MOMENT_HOUR;
+    assert_ok(erasure_reconcile(&p, &counts, &fault));
+    assert_int_equal(vault_subject_key(p.vault, keys[2], &k, a, &fault), ERR_NOT_FOUND);
+    fault_clear(&fault);
+    assert_ok(vault_subject_key(p.vault, keys[1], &k, a, &fault));
+    assert_ok(erasure_run(&p, STR("account"), &who, 1, &counts, a, &fault));
+    assert_int_equal(vault_subject_key(p.vault, keys[1], &k, a, &fault), ERR_NOT_FOUND);
+    fault_clear(&fault);
+    key_wipe(&k);
 }
 
 /* ---- purposes, consents, terms ---- */
@@ -788,6 +846,8 @@ int main(void)
         T(kes_01_kso_02_the_hub_carries_others),
         T(kso_22_kso_23_six_months_after_the_license),
         T(what_a_service_keeps_ends_with_its_account),
+        T(kbh_23_a_restored_backup_brings_no_service_back),
+        T(ret_07_keys_of_enrolments_end_with_them),
         T(kbh_03_gen_22_purposes_run_for_members_only),
         T(cns_05_new_terms_are_asked_for_again),
         T(mya_22_closing_the_identity_starts_all),

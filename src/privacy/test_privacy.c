@@ -201,11 +201,18 @@ static void bind_marker(struct query *q, const struct record *r, const struct fi
     }
 }
 
-static void seed_record(struct tx *tx, const struct record *r, id subject, const struct key *k)
+static void seed_record(struct tx *tx, const struct record *r, id subject, const struct key *subjects)
 {
+    CLEANUP(key_wipe) struct key own;
+    const struct key *k = subjects;
     struct buf sql = buf_new(a, 8192), values = buf_new(a, 1024);
     const struct table *table = r->table;
     id record = record_is_subject(r) ? subject : id_new();
+    if (inventory_is_account(p.inventory, r)) { /* an enrolment has a key of its own */
+        assert_ok(vault_add_subject(p.vault, record, str_cstr(a, r->name), a, &fault));
+        assert_ok(vault_subject_key(p.vault, record, &own, a, &fault));
+        k = &own;
+    }
     buf_fmt(&sql, "INSERT INTO %.*s (", STR_FMT(r->name));
     for (size_t i = 0; i < table->n_columns; i++) {
         buf_fmt(&sql, i ? ", %.*s" : "%.*s", STR_FMT(table->columns[i].name));

@@ -2,7 +2,9 @@
  * text: templates against the official specification and against hostile values, translations,
  * formats.
  */
+#include "base/codec.h"
 #include "base/file.h"
+#include "text/fold.h"
 #include "text/mo.h"
 #include "text/template.h"
 
@@ -393,6 +395,24 @@ static void values_are_formatted_for_people(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, up, down)
 
+/* KBH-08. Fails if two ways of writing one answer differ, or two answers are one. */
+static void kbh_08_words_are_folded_as_people_mean_them(void **state)
+{
+    static const char *const same[][2] = {{"Fluffy the Cat", "  fluffy\tTHE   cat "}, {"Åsa", "A\xcc\x8asa"}, {"STRASSE", "straße"}, {"①②", "12"}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(same); i++)
+        assert_true(str_eq(text_fold(a, str_from(same[i][0])), text_fold(a, str_from(same[i][1]))));
+    assert_false(str_eq(text_fold(a, STR("Asa")), text_fold(a, STR("Åsa"))));
+    assert_false(str_eq(text_fold(a, STR("the cat")), text_fold(a, STR("thecat"))));
+    assert_int_equal(text_fold(a, STR(" \t ")).n, 0);
+    assert_int_equal(text_fold(a, STR("\xff\xfe")).n, 0);
+    assert_int_equal(text_fold(a, STR("")).n, 0);
+    assert_int_equal(text_fold(a, (str){NULL, 0}).n, 0);
+    str ligature = STR("\xef\xb7\xba"); /* one character that becomes eighteen */
+    assert_int_equal(utf8_valid(text_fold(a, ligature)), true);
+    assert_true(text_fold(a, ligature).n > 18);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +427,7 @@ int main(void)
         T(plural_forms_are_evaluated),
         T(damaged_mo_files_are_refused),
         T(values_are_formatted_for_people),
+        T(kbh_08_words_are_folded_as_people_mean_them),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

@@ -4,7 +4,9 @@ What is asked is read from the program's own view of the form (Accept: applicati
 service which is added is tested with the others.
 """
 import json
+import os
 import re
+import shutil
 import sqlite3
 import unittest
 import urllib.parse
@@ -295,6 +297,30 @@ class Services(portal.Case):
                 self.assertTrue({a["label"] for a in policy["account"]["asks"]} <= labels)
                 html = self.portal.browser(language=language).get(f"/privacy/{service}")
                 self.assertEqual(html.status, 200)
+
+    @unittest.skipIf(portal.POSTGRES, "a SQLite file is what is restored; test_enrolment does it on both")
+    def test_kbh_23_a_restored_backup_does_not_bring_back_a_service_that_was_left(self):
+        """Fails if rows of a backup from before the leaving are there again once the portal runs, or tell anything."""
+        p = self.portal
+        b, ben = self.person("anna"), self.person("ben")
+        for who in (b, ben):
+            self.join(who, "partner-portal")
+        p.stop()
+        kept = os.path.join(p.dir, "kept.db")
+        shutil.copy(f"{p.data}/troth.db", kept)
+        p.start()
+        self.leave(b, "partner-portal")
+        p.stop()
+        shutil.copy(kept, f"{p.data}/troth.db")
+        for suffix in ("-wal", "-shm"):
+            if os.path.exists(f"{p.data}/troth.db{suffix}"):
+                os.remove(f"{p.data}/troth.db{suffix}")
+        self.assertEqual(self.count("partner-portal"), 2)  # the backup has both
+        p.start()
+        portal.until(lambda: self.count("partner-portal") == 1, "data and keyring to be joined")
+        self.assertEqual(b.view("/services/partner-portal")["state"], "none")
+        self.assertEqual(ben.view("/services/partner-portal")["state"], "joined")
+        self.assertIn("0 broken", p.ok("verify"))
 
     def test_ret_06_a_trace_of_somebody_who_left_is_found(self):
         """Fails if the proof would not notice a role, a consent or an unreadable term that stayed."""

@@ -271,7 +271,7 @@ for (const language of LANGUAGES) {
                 me.button("passkey.use").click();
             });
             const post = (person, body) => person.context.request.post(`${portal.url}/sign-in/passkey`, {
-                data: body.toString(), headers: { "Content-Type": "application/x-www-form-urlencoded" }, maxRedirects: 0 });
+                data: body.toString(), headers: { "Content-Type": "application/x-www-form-urlencoded", "Accept-Language": language }, maxRedirects: 0 });
             await other.go("/sign-in");
             const stolen = new URLSearchParams(answer);
             stolen.set("csrf", await other.page.locator("main [name=csrf]").first().inputValue());

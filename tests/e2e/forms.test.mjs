@@ -66,7 +66,7 @@ function wrongForms(language) {
         await wrong({ fill: [["field.email", visitor.address], ["field.password", "short"]],
             field: "field.password", message: "password.short", kept: [["field.email", visitor.address]] });
         await wrong({ fill: [["field.email", visitor.address], ["field.password", "password1"]],
-            field: "field.password", message: "password.weak", kept: [["field.email", visitor.address]] });
+            field: "field.password", message: "password.common", kept: [["field.email", visitor.address]] });
         await wrong({ fill: [["field.email", visitor.address]],
             field: "field.password", message: "form.required", kept: [["field.email", visitor.address]] });
         assert.deepEqual(portal.mails().filter((m) => m.to === visitor.address), []);
@@ -91,7 +91,7 @@ function wrongForms(language) {
         await visitor.field("field.email").fill(me.address);
         await visitor.press("recover.submit");
         await visitor.go((await me.mail("mail.recover.subject")).link);
-        for (const [password, message] of [["", "form.required"], ["12345678", "password.weak"]]) {
+        for (const [password, message] of [["", "form.required"], ["12345678", "password.common"], ["aaaabbbbcccc", "password.weak"]]) {
             await refused(visitor, { fill: [["field.new-password", password]], submit: "recover.new-submit",
                 field: "field.new-password", message });
         }
@@ -132,7 +132,7 @@ function wrongForms(language) {
         await change({ fill: [["field.current-password", typed], ["field.new-password", `${typed} again`]], status: 403,
             field: "field.current-password", message: "password.wrong" });
         await change({ fill: [["field.current-password", me.password], ["field.new-password", "qwertyuiop"]],
-            field: "field.new-password", message: "password.weak" });
+            field: "field.new-password", message: "password.common" });
     });
 
     test("RGT-05 RGT-07 one's own data: a note that is too long, a purpose that is none", async () => {

@@ -32,7 +32,7 @@ const socketDir = socketFolder();
 const socket = join(socketDir, "troth.sock");
 const nginx = await startNginx({ socket, certificates });
 const portal = await startPortal({ env: {
-    TROTH_LISTEN: `unix:${socket}`, TROTH_PUBLIC_URL: nginx.url, TROTH_BEHIND_PROXY: "true", TROTH_DEMO: "true",
+    TROTH_LISTEN: `unix:${socket}`, TROTH_PUBLIC_URL: nginx.url, TROTH_BEHIND_PROXY: "true", TROTH_DEMO: "true", TROTH_LIMITS: "on",
 } });
 // Nobody serves behind this one, and its patience is short enough to be waited for.
 const alone = await startNginx({ socket: join(socketDir, "nobody.sock"), certificates, headerTimeout: "1s" });
@@ -131,7 +131,7 @@ function way(language) {
     test("COO-02 SEC-02 the cookies are for this host and TLS alone", async () => {
         await me.go(`/language?to=${language}&back=/account`);
         const cookies = await me.context.cookies();
-        assert.deepEqual(cookies.map((c) => c.name).sort(), ["__Host-form", "__Host-language", "__Host-session"]);
+        assert.deepEqual(cookies.map((c) => c.name).sort(), ["__Host-form", "__Host-known", "__Host-language", "__Host-session"]);
         for (const cookie of cookies) {
             assert.deepEqual([cookie.secure, cookie.httpOnly, cookie.path, cookie.domain, cookie.sameSite],
                 [true, true, "/", NAME, "Lax"], cookie.name);

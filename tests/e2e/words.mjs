@@ -4,7 +4,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export const LANGUAGES = ["en", "sv"];
+// TROTH_TEST_LANGUAGE: that one alone, so that the two may be tried side by side.
+const BOTH = ["en", "sv"];
+export const LANGUAGES = process.env.TROTH_TEST_LANGUAGE ? [process.env.TROTH_TEST_LANGUAGE] : BOTH;
 
 const SOURCES = join(dirname(fileURLToPath(import.meta.url)), "../../src");
 
@@ -51,7 +53,7 @@ function readLanguage(language) {
     return new Map(poFiles(SOURCES, `${language}.po`).flatMap((path) => [...entries(readFileSync(path, "utf8"))]));
 }
 
-const texts = Object.fromEntries(LANGUAGES.map((l) => [l, readLanguage(l)]));
+const texts = Object.fromEntries(BOTH.map((l) => [l, readLanguage(l)]));
 
 // What is wrong with the translations: a list of keys with the reason, empty when all is well.
 export function untranslated() {

@@ -14,29 +14,12 @@ enum err own_note(struct request *req, const char *kind)
     return account_note(req, request_write(req), SIGNED_IN(req), &k, kind);
 }
 
-static str event_words(struct request *req, str kind)
+static str in_words(struct request *req, const char *record, const char *field, str value)
 {
-    return catalog_text(request_privacy(req)->catalog, &req->locale, req->arena,
-                        str_fmt(req->arena, "event.%.*s", STR_FMT(kind)).p, NULL);
+    const struct privacy *p = request_privacy(req);
+    const struct field *f = record_field(inventory_record(p->inventory, str_from(record)), str_from(field));
+    return inventory_value_words(p->catalog, &req->locale, req->arena, f, value);
 }
-
-/* "password+totp": by what it was proved who it is. */
-static str how_words(struct request *req, str how)
-{
-    static const struct {
-        const char *how, *key;
-    } words[] = {{"password", MSG("how.password")},
-                 {"password+totp", MSG("how.password-totp")},
-                 {"password+text", MSG("how.password-text")},
-                 {"password+recovery-code", MSG("how.password-recovery-code")},
-                 {"password+passkey", MSG("how.password-passkey")},
-                 {"passkey", MSG("how.passkey")}};
-    for (size_t i = 0; i < COUNT(words); i++)
-        if (str_is(how, words[i].how))
-            return catalog_text(request_privacy(req)->catalog, &req->locale, req->arena, words[i].key, NULL);
-    return how;
-}
-
 /* What stands in the note: of a reading, by whom, what and why; of a sign-in, by what; otherwise as it is. */
 static void put_note(struct request *req, const struct trail_event *e, json_t *j)
 {
@@ -45,7 +28,7 @@ static void put_note(struct request *req, const struct trail_event *e, json_t *j
     json_put_bool(j, "reading", reading);
     if (reading)
         json_put(j, "read", reading_view(request_privacy(req), req->arena, &req->locale, &n));
-    str note = str_is(e->kind, "signed-in") ? how_words(req, e->note) : e->note;
+    str note = str_is(e->kind, "signed-in") ? in_words(req, "session", "how", e->note) : e->note;
     json_put_bool(j, "has_note", !reading && note.n > 0);
     json_put_str(j, "note", note);
 }
@@ -55,7 +38,7 @@ static void put_event(struct request *req, const struct trail_event *e, json_t *
     json_t *j = json_add_object(list);
     json_put_int(j, "number", e->seq);
     json_put_str(j, "kind", e->kind);
-    json_put_str(j, "what", event_words(req, e->kind));
+    json_put_str(j, "what", in_words(req, "security_event", "kind", e->kind));
     json_put_moment(j, "when", req->arena, e->made);
     json_put_str(j, "browser", e->browser);
     json_put_str(j, "address", e->address);

@@ -239,7 +239,7 @@ static enum err put_answers(struct request *req, const struct service *s, const 
     if (e->state == ENROLMENT_NONE || s->account->n_form == 0)
         return OK;
     TRY(request_key(req, &k));
-    TRY(enrolment_answers(request_read(req), request_privacy(req), req->session.account, &k, s->account, e, answers));
+    TRY(enrolment_answers(request_read(req), request_privacy(req), req->session.account, s->account, e, answers));
     for (size_t i = 0; i < s->account->n_form; i++)
         form_put(f, f->form->fields[i].name, answers[i]);
     return OK;
@@ -331,7 +331,7 @@ static enum err correct(struct request *req)
     if (req->form.wrong)
         return request_again(req, 422);
     TRY(request_key(req, &k));
-    TRY(enrolment_correct(request_write(req), request_privacy(req), req->session.account, &k, s->account, answers));
+    TRY(enrolment_correct(request_write(req), request_privacy(req), req->session.account, s->account, answers));
     return request_see(req, 200, url_of(req, s, "?done=saved"));
 }
 
@@ -399,7 +399,7 @@ static enum err join(struct request *req)
         return request_again(req, 422);
     TRY(request_key(req, &k));
     struct tx *tx = request_write(req);
-    TRY(enrolment_join(tx, request_privacy(req), req->session.account, &k, s->account, answers, req->locale.code));
+    TRY(enrolment_join(tx, request_privacy(req), req->session.account, s->account, answers, req->locale.code));
     TRY(give_consents(req, tx, s));
     TRY(note(req, tx, s, &k, "service-joined"));
     return request_see(req, 201, url_of(req, s, "?done=service-joined"));
