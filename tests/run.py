@@ -99,7 +99,7 @@ def run(tally, program, timeout=1800):
 
 
 def run_all(tally, programs):
-    """As many at a time as there are cores, for most of them wait for a server, a disk or a browser."""
+    """One more at a time than there are cores: most of them wait now and then, for a disk or a browser."""
     waiting = queue.Queue()
     for program in (p for p in programs if not p.alone):
         waiting.put(program)
@@ -112,7 +112,7 @@ def run_all(tally, programs):
                 return
             run(tally, program)
 
-    threads = [threading.Thread(target=work) for _ in range(os.cpu_count() or 1)]
+    threads = [threading.Thread(target=work) for _ in range((os.cpu_count() or 1) + 1)]
     for t in threads:
         t.start()
     for t in threads:

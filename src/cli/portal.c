@@ -402,6 +402,9 @@ static void catch_up(struct portal *p)
 static enum err open_portal(struct portal *p, enum portal_need need, int *changes, struct fault *f)
 {
     struct portal_words w;
+    for (size_t i = 0; i < n_features; i++)
+        if (features[i]->before)
+            TRY(features[i]->before(p, f));
     TRY(portal_words(&w, p->settings, p->arena, f));
     struct files *files = ARENA_NEW(p->arena, struct files);
     files->dir = str_cstr(p->arena, str_fmt(p->arena, "%.*s/files", STR_FMT(p->settings->data)));

@@ -321,7 +321,7 @@ static size_t recorded(account_id who, struct reading_note *out, size_t most)
     size_t n, found = 0;
     CLEANUP(tx_end) struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
     assert_ok(vault_subject_key(p->privacy.vault, who.id, &k, a, &fault));
-    assert_ok(trail_check(tx, &p->privacy, who.id, &k));
+    assert_ok(trail_check(p->privacy.db, &p->privacy, who.id, &k, &fault));
     assert_ok(trail_list(tx, &p->privacy, who.id, &k, 0, 1000, &list, &n));
     for (size_t i = 0; i < n; i++) {
         if (!str_is(list[i].kind, EVENT_READ) && !str_is(list[i].kind, EVENT_IN_VAIN))
@@ -790,17 +790,21 @@ static void rec_07_sec_04_the_review_has_every_reading_once(void **state)
     assert_false(str_contains(text, str_from(james.id.text)));
 }
 
-/* SEC-04. Fails if a reading that was taken out of the review is not found. */
+/* SEC-04. Fails if a reading that was taken out of the review, or given another reader or time, is not found. */
 static void sec_04_a_reading_that_the_review_lacks_breaks_a_promise(void **state)
 {
     (void)state;
     struct browser b = staff_with(ROLE_BIT(ROLE_SUPPORT));
     assert_int_equal(open_card(&b, anna, "case").status, 303);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         CLEANUP(json_done) json_t *values = json_object();
         struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
         if (i == 1)
             assert_ok(query_run(SQL(tx, "DELETE FROM staff_reading")));
+        if (i == 2)
+            assert_ok(query_run(SQL(tx, "UPDATE staff_reading SET actor = 'somebodyelse'")));
+        if (i == 3)
+            assert_ok(query_run(SQL(tx, "UPDATE staff_reading SET made = made + 1")));
         struct check c = {&p->privacy, tx, a, &fault, p, VERDICT_UNKNOWN, NULL, values};
         assert_ok(check_readings(&c));
         assert_int_equal(c.verdict, i == 0 ? VERDICT_KEPT : VERDICT_BROKEN);

@@ -681,8 +681,9 @@ static void *sign_in_by_nobody(void *arg)
     enum sign_in result;
     account_id which;
     bool dated;
+    str proved;
     (void)arg;
-    enum err e = account_sign_in(p, STR("nobody@example.com"), password, own, &f, &result, &which, &dated);
+    enum err e = account_sign_in(p, STR("nobody@example.com"), password, own, &f, &result, &which, &dated, &proved);
     assert(e == OK && result == SIGN_IN_WRONG);
     arena_free(&own);
     return NULL;

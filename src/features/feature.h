@@ -73,6 +73,9 @@ struct feature {
     enum err (*second_factor)(struct tx *tx, struct portal *p, id account, bool *on);
     /* Gives an account a second factor and says how to use it: for demos. */
     enum err (*demo_factor)(struct portal *p, id account, struct arena *a, str *how, struct fault *f);
+    /* Called before anything is opened, with the settings alone: what forks does it here, so that a child has no
+     * key in its memory. */
+    enum err (*before)(struct portal *p, struct fault *f);
     /* Called once when the portal is put together, and when it is taken apart. */
     enum err (*start)(struct portal *p, struct fault *f);
     void (*stop)(struct portal *p);

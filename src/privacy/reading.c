@@ -32,15 +32,18 @@ str reading_records(const struct privacy *p, struct arena *a, str kind, unsigned
 static enum err list_for_review(struct tx *tx, const struct privacy *p, id subject, id reader)
 {
     id event = {{0}};
-    struct query *q = SQL(tx, "SELECT id FROM security_event WHERE subject = $1 ORDER BY seq DESC LIMIT 1");
+    moment made = clock_now(p->clock);
+    struct query *q = SQL(tx, "SELECT id, made FROM security_event WHERE subject = $1 ORDER BY seq DESC LIMIT 1");
     bind_id(q, subject);
-    if (query_row(q))
+    if (query_row(q)) {
         event = row_id(q, 0);
+        made = row_time(q, 1); /* the same, so that the two can be held against each other */
+    }
     TRY(query_end(q));
     q = SQL(tx, "INSERT INTO staff_reading (event, actor, made) VALUES ($1, $2, $3)");
     bind_id(q, event);
     bind_id(q, reader);
-    bind_time(q, clock_now(p->clock));
+    bind_time(q, made);
     return query_run(q);
 }
 
@@ -259,6 +262,11 @@ enum err check_readings(struct check *c)
                    "AND made > $1 AND id NOT IN (SELECT event FROM staff_reading)");
     bind_time(q, clock_now(c->p->clock) - 360 * MOMENT_DAY);
     unseen = query_row(q) ? row_int(q, 0) : 0;
+    TRY(query_end(q));
+    /* And none that says another reader, or another time, than the log. */
+    q = SQL(c->tx, "SELECT count(*) FROM staff_reading r JOIN security_event e ON e.id = r.event "
+                   "WHERE e.actor <> r.actor OR e.made <> r.made OR e.actor IS NULL");
+    unseen += query_row(q) ? row_int(q, 0) : 0;
     TRY(query_end(q));
     json_put_int(c->values, "count", all);
     json_put_int(c->values, "unseen", unseen);

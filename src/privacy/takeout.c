@@ -20,6 +20,7 @@ struct selection {
     const char *scope;
     unsigned roles;  /* TAKEOUT_STAFF: whose reading it is … */
     bool restricted; /* … and does the subject restrict the use? */
+    bool shown;      /* for a page: not without end */
 };
 
 static bool in_scope(const struct record *r, const struct selection *s)
@@ -35,8 +36,9 @@ static bool in_scope(const struct record *r, const struct selection *s)
 
 /* ---- rows as JSON ---- */
 
-static str select_sql(struct arena *a, const struct record *r)
+static str select_sql(struct arena *a, const struct record *r, bool shown)
 {
+    const struct field *made = record_field(r, STR("made"));
     struct buf b = buf_new(a, 8192);
     buf_text(&b, "SELECT ");
     buf_put(&b, r->has_id ? STR("id") : record_subject_column(r));
@@ -44,8 +46,12 @@ static str select_sql(struct arena *a, const struct record *r)
         buf_fmt(&b, ", %.*s", STR_FMT(r->fields[i].name));
     buf_fmt(&b, " FROM %.*s WHERE %.*s = $1 ORDER BY ", STR_FMT(r->name),
             STR_FMT(record_subject_column(r)));
+    if (shown && made && made->type == COLUMN_TIME)
+        buf_text(&b, "made DESC, ");
     for (size_t i = 0; i < r->table->n_key; i++)
         buf_fmt(&b, i ? ", %.*s" : "%.*s", STR_FMT(r->table->key[i]));
+    if (shown)
+        buf_fmt(&b, " LIMIT %d", TAKEOUT_SHOWN + 1);
     return buf_str(&b);
 }
 
@@ -107,14 +113,14 @@ static enum err key_of_row(struct tx *tx, const struct privacy *p, id row, struc
     return *gone ? OK : e;
 }
 
-static enum err collect_rows(struct tx *tx, const struct privacy *p, const struct record *r, id subject,
-                             const struct key *subjects, json_t *list)
+static enum err collect_rows(struct tx *tx, const struct privacy *p, const struct record *r,
+                             const struct selection *s, const struct key *subjects, json_t *list)
 {
     CLEANUP(key_wipe) struct key own;
     const struct key *k = subjects;
     bool enrolments = inventory_is_account(p->inventory, r), gone = false;
-    struct query *q = tx_query(tx, select_sql(tx_arena(tx), r));
-    bind_id(q, subject);
+    struct query *q = tx_query(tx, select_sql(tx_arena(tx), r, s->shown));
+    bind_id(q, s->subject);
     while (query_row(q)) {
         id record = row_id(q, 0);
         if (enrolments) {
@@ -170,8 +176,14 @@ static enum err collect_records(struct tx *tx, const struct privacy *p, const st
         if (!in_scope(r, s))
             continue;
         const char *name = str_cstr(a, r->name);
-        TRY(collect_rows(tx, p, r, s->subject, k, json_put_array(records, name)));
-        json_put(about, name, about_record(p, a, r, l));
+        json_t *rows = json_put_array(records, name), *words = about_record(p, a, r, l);
+        json_put(about, name, words);
+        TRY(collect_rows(tx, p, r, s, k, rows));
+        bool more = s->shown && json_array_size(rows) > TAKEOUT_SHOWN;
+        if (more)
+            json_array_remove(rows, TAKEOUT_SHOWN);
+        if (s->shown)
+            json_put_bool(words, "more", more);
     }
     return OK;
 }
@@ -206,10 +218,17 @@ enum err takeout_collect(struct tx *tx, const struct privacy *p, str kind, id su
     return collect(tx, p, &s, l, out);
 }
 
+enum err takeout_collect_shown(struct tx *tx, const struct privacy *p, str kind, id subject,
+                               const struct locale *l, json_t **out)
+{
+    struct selection s = {.kind = kind, .subject = subject, .scope = TAKEOUT_ALL, .shown = true};
+    return collect(tx, p, &s, l, out);
+}
+
 enum err takeout_collect_for(struct tx *tx, const struct privacy *p, str kind, id subject,
                              unsigned roles, bool restricted, const struct locale *l, json_t **out)
 {
-    struct selection s = {kind, subject, TAKEOUT_STAFF, roles, restricted};
+    struct selection s = {kind, subject, TAKEOUT_STAFF, roles, restricted, true};
     return collect(tx, p, &s, l, out);
 }
 
@@ -262,6 +281,7 @@ static json_t *record_view(const struct showing *s, const struct record *r, cons
         json_put(j, copied[i], json_incref(json_object_get(about, copied[i])));
     json_put_int(j, "count", (int64_t)json_array_size(rows));
     json_put_bool(j, "empty", json_array_size(rows) == 0);
+    json_put_bool(j, "more", json_get_bool(about, "more"));
     json_put_bool(j, "has_recipients", r->n_recipients > 0);
     json_put_bool(j, "has_readers", r->staff != 0);
     json_t *entries = json_put_array(j, "entries");

@@ -19,6 +19,9 @@
 
 enum { TAKEOUT_MAX_BYTES = 256 << 20 };
 
+/* Of each record a page shows the latest so many; a copy holds all. */
+enum { TAKEOUT_SHOWN = 100 };
+
 /*
  * Everything held of a subject, for machines: {format, made, scope, subject, controller, records:
  * {NAME: [{FIELD: value}]}, about: {NAME: {title, purpose, …, fields: {FIELD: {label, category,
@@ -27,8 +30,12 @@ enum { TAKEOUT_MAX_BYTES = 256 << 20 };
 CHECKED enum err takeout_collect(struct tx *tx, const struct privacy *p, str kind, id subject,
                                  const char *scope, const struct locale *l, json_t **out);
 
+/* The same for a page: of each record the latest TAKEOUT_SHOWN. */
+CHECKED enum err takeout_collect_shown(struct tx *tx, const struct privacy *p, str kind, id subject,
+                                       const struct locale *l, json_t **out);
+
 /* What of it these roles of the staff may read (REC-01), and nothing else: scope "staff". Where its
- * subject has asked that nothing be done with it (RGT-05), only what goes on all the same. */
+ * subject has asked that nothing be done with it (RGT-05), only what goes on all the same. For a page, too. */
 #define TAKEOUT_STAFF "staff"
 CHECKED enum err takeout_collect_for(struct tx *tx, const struct privacy *p, str kind, id subject,
                                      unsigned roles, bool restricted, const struct locale *l,

@@ -1038,10 +1038,7 @@ static void note_event(id subject, const struct key *k, const char *what, str no
 
 static enum err log_state(id subject, const struct key *k)
 {
-    struct tx *tx = tx_begin(t.db, TX_READ, a, &fault);
-    enum err e = trail_check(tx, &p, subject, k);
-    tx_end(&tx);
-    return e;
+    return trail_check(t.db, &p, subject, k, &fault);
 }
 
 /* Fails if a log that was tampered with passes for whole, or one that aged as it should for broken. */

@@ -1,11 +1,13 @@
 #include "privacy/trail.h"
 
+#include <string.h>
+
 #include <sodium.h>
 
 #include "privacy/retention.h"
 #include "privacy/rights.h"
 
-enum { HASH_BYTES = 32, MAX_LISTED = 1000 };
+enum { HASH_BYTES = 32, MAX_LISTED = 1000, WALK_PAGE = 500, WALK_ARENA = 16 << 20 };
 
 /* The rows' term in records.yaml, less the margin that the sweeper has. */
 #define EARLIEST_END (365 * MOMENT_DAY - 2 * RETENTION_MARGIN)
@@ -125,13 +127,10 @@ static str seal(struct arena *a, const struct key *k, const char *column, id row
     return privacy_seal(a, k, "security_event", column, row, plain);
 }
 
-enum err trail_has(struct tx *tx, id subject, const char *kind, bool *yes)
+enum err trail_begun(struct tx *tx, id subject, bool *yes)
 {
-    struct query *q = SQL(tx, "SELECT 1 FROM security_event WHERE subject = $1 AND kind = $2 LIMIT 1");
-    bind_id(q, subject);
-    bind_text(q, str_from(kind));
-    *yes = query_row(q);
-    return query_end(q);
+    struct head head;
+    return read_head(tx, subject, &head, yes);
 }
 
 enum err trail_add(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
@@ -206,29 +205,98 @@ static bool left_in_time(const struct privacy *p, moment earlier)
     return earlier == 0 || clock_now(p->clock) - earlier >= EARLIEST_END;
 }
 
-enum err trail_check(struct tx *tx, const struct privacy *p, id subject, const struct key *k)
+/* How far a chain has been looked through. */
+struct walk {
+    struct head head; /* as it was when the walk began: what is added meanwhile is not its business */
+    bool found, whole, first;
+    int64_t seq;
+    moment made;
+    unsigned char chain[HASH_BYTES];
+};
+
+static enum err begin_walk(struct tx *tx, id subject, struct walk *w)
+{
+    *w = (struct walk){.whole = true, .first = true};
+    TRY(read_head(tx, subject, &w->head, &w->found));
+    return OK;
+}
+
+static void step(struct walk *w, const struct privacy *p, id subject, const struct key *k, const struct row *r, struct arena *a)
+{
+    str last = str_of(w->chain, w->first ? 0 : HASH_BYTES);
+    if (w->first) /* its predecessor is gone: its own hash is where the chain begins */
+        w->whole &= left_in_time(p, r->earlier) && (r->seq == 1) == (r->earlier == 0);
+    else
+        w->whole &= r->seq == w->seq + 1 && r->earlier == w->made;
+    if (!w->first || r->seq == 1)
+        w->whole &= secret_eq(r->chain, chain_of(a, subject, k, r, last));
+    w->whole &= r->chain.n == HASH_BYTES;
+    if (r->chain.n == HASH_BYTES)
+        memcpy(w->chain, r->chain.p, HASH_BYTES);
+    w->seq = r->seq;
+    w->made = r->made;
+    w->first = false;
+}
+
+/* The next rows, at most WALK_PAGE; *n of them. */
+static enum err walk_on(struct tx *tx, const struct privacy *p, id subject, const struct key *k, struct walk *w, size_t *n)
+{
+    struct query *q = SQL(tx, "SELECT " ROW_COLUMNS "FROM security_event WHERE subject = $1 AND seq > $2 AND seq <= $3 "
+                              "ORDER BY seq LIMIT $4");
+    bind_id(q, subject);
+    bind_int(q, w->seq);
+    bind_int(q, w->head.seq);
+    bind_int(q, WALK_PAGE);
+    for (*n = 0; query_row(q); ++*n) {
+        struct row r = read_row(q);
+        step(w, p, subject, k, &r, tx_arena(tx));
+    }
+    return query_end(q);
+}
+
+static bool ends_whole(const struct walk *w, const struct privacy *p, str head)
+{
+    if (w->first) /* all have left, or there were none */
+        return w->whole && left_in_time(p, w->head.made);
+    return w->whole && w->found && w->head.seq == w->seq && w->head.made == w->made &&
+           secret_eq(head, str_of(w->chain, HASH_BYTES));
+}
+
+/* Nothing stands past the head, as it is now. */
+static enum err ends_there(struct tx *tx, id subject, bool *yes)
 {
     struct head head = {0};
-    struct row last = {0};
-    bool found, whole = true, first = true;
+    bool found;
     TRY(read_head(tx, subject, &head, &found));
-    struct query *q = SQL(tx, "SELECT " ROW_COLUMNS "FROM security_event WHERE subject = $1 ORDER BY seq");
+    struct query *q = SQL(tx, "SELECT 1 FROM security_event WHERE subject = $1 AND seq > $2 LIMIT 1");
     bind_id(q, subject);
-    while (query_row(q)) {
-        struct row r = read_row(q);
-        if (first) /* its predecessor is gone: its own hash is where the chain begins */
-            whole &= left_in_time(p, r.earlier) && (r.seq == 1) == (r.earlier == 0);
-        else
-            whole &= r.seq == last.seq + 1 && r.earlier == last.made;
-        if (!first || r.seq == 1)
-            whole &= secret_eq(r.chain, chain_of(tx_arena(tx), subject, k, &r, last.chain));
-        last = r;
-        first = false;
+    bind_int(q, head.seq);
+    *yes = !query_row(q);
+    return query_end(q);
+}
+
+enum err trail_check(struct db *db, const struct privacy *p, id subject, const struct key *k, struct fault *f)
+{
+    struct walk w;
+    struct arena *kept = arena_new(1 << 20);
+    struct tx *tx = tx_begin(db, TX_READ, kept, f);
+    enum err e = begin_walk(tx, subject, &w);
+    str head = str_dup(kept, w.head.chain);
+    tx_end(&tx);
+    for (size_t n = WALK_PAGE; e == OK && n == WALK_PAGE;) {
+        struct arena *a = arena_new(WALK_ARENA); /* each page its own: a log has no bound */
+        tx = tx_begin(db, TX_READ, a, f);
+        e = walk_on(tx, p, subject, k, &w, &n);
+        tx_end(&tx);
+        arena_free(&a);
     }
-    TRY(query_end(q));
-    if (first) /* all have left, or there were none */
-        whole &= left_in_time(p, head.made);
-    else
-        whole &= found && head.seq == last.seq && head.made == last.made && secret_eq(head.chain, last.chain);
-    return whole ? OK : ERR_CONFLICT;
+    bool there = false;
+    tx = tx_begin(db, TX_READ, kept, f);
+    if (e == OK)
+        e = ends_there(tx, subject, &there);
+    tx_end(&tx);
+    if (e == OK && !(there && ends_whole(&w, p, head)))
+        e = ERR_CONFLICT;
+    arena_free(&kept);
+    return e;
 }

@@ -32,15 +32,16 @@ enum { TRAIL_NOTE_MAX = 4000 };
 CHECKED enum err trail_add(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
                            const struct trail_event *e);
 
-/* Is there one of that kind? */
-CHECKED enum err trail_has(struct tx *tx, id subject, const char *kind, bool *yes);
+/* Has there ever been one, whether or not it is still there? */
+CHECKED enum err trail_begun(struct tx *tx, id subject, bool *yes);
 
 /* Newest first; those before `before` (0: from the newest), at most `limit`. */
 CHECKED enum err trail_list(struct tx *tx, const struct privacy *p, id subject, const struct key *k,
                             int64_t before, int limit, struct trail_event **out, size_t *n);
 
-/* ERR_CONFLICT where a row was changed, added or removed otherwise than by its term. */
-CHECKED enum err trail_check(struct tx *tx, const struct privacy *p, id subject,
-                             const struct key *k);
+/* ERR_CONFLICT where a row was changed, added or removed otherwise than by its term. Reads page by page, in
+ * transactions of its own: of rows that are there when it begins. */
+CHECKED enum err trail_check(struct db *db, const struct privacy *p, id subject, const struct key *k,
+                             struct fault *f);
 
 #endif

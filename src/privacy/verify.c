@@ -184,9 +184,11 @@ static enum err check_logs(struct check *c, const struct verify_facts *facts)
     }
     for (int64_t i = 0; i < seen; i++) {
         CLEANUP(key_wipe) struct key k;
-        enum err e = vault_subject_key(c->p->vault, subjects[i], &k, c->arena, c->fault);
+        struct arena *a = arena_new(1 << 20); /* each its own: there are many */
+        enum err e = vault_subject_key(c->p->vault, subjects[i], &k, a, c->fault);
         if (e == OK)
-            e = trail_check(c->tx, c->p, subjects[i], &k);
+            e = trail_check(c->p->db, c->p, subjects[i], &k, c->fault);
+        arena_free(&a);
         if (e == ERR_NOT_FOUND) /* being erased just now */
             fault_clear(c->fault);
         else if (e != OK && e != ERR_CONFLICT)

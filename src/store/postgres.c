@@ -34,11 +34,19 @@ struct pg_conn {
     int cached;
 };
 
+/* One that waits for a connection; it stands on its thread's stack. */
+struct waiter {
+    pthread_cond_t turn;
+    bool served;
+    struct conn *conn; /* NULL: it may open one */
+    struct waiter *next;
+};
+
 struct pg_state {
     pthread_mutex_t mutex;
-    pthread_cond_t turn;
     struct conn *idle;
     int open; /* handed out or idle */
+    struct waiter *first, **last;
 };
 
 static struct pg_state *state_of(struct db *db)
@@ -228,7 +236,7 @@ static enum err pg_open(struct db *db, struct fault *f)
         return e == OK ? FAIL(f, ERR_BUSY, "out of memory") : e;
     }
     pthread_mutex_init(&s->mutex, NULL);
-    cond_init(&s->turn);
+    s->last = &s->first;
     s->idle = &c->conn;
     s->open = 1;
     db->state = s;
@@ -242,9 +250,36 @@ static void pg_close(struct db *db)
         next = c->next;
         conn_close((struct pg_conn *)c);
     }
-    pthread_cond_destroy(&s->turn);
     pthread_mutex_destroy(&s->mutex);
     free(s);
+}
+
+/*
+ * A connection goes to whoever has waited longest, by hand: were it only put down, the thread that gave it
+ * back would often have it again for its next request before a waiting one had woken up.
+ */
+static bool serve_first(struct pg_state *s, struct conn *c)
+{
+    struct waiter *w = s->first;
+    if (w == NULL)
+        return false;
+    s->first = w->next;
+    if (s->first == NULL)
+        s->last = &s->first;
+    w->conn = c;
+    w->served = true;
+    pthread_cond_signal(&w->turn);
+    return true;
+}
+
+static void leave(struct pg_state *s, struct waiter *w)
+{
+    struct waiter **at = &s->first;
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
+    if (*at == NULL)
+        s->last = at;
 }
 
 static void give(struct db *db, struct conn *c)
@@ -252,43 +287,58 @@ static void give(struct db *db, struct conn *c)
     struct pg_state *s = state_of(db);
     bool broken = c->broken || PQstatus(((struct pg_conn *)c)->pg) != CONNECTION_OK;
     pthread_mutex_lock(&s->mutex);
-    if (broken) {
-        s->open--;
-    } else {
-        c->next = s->idle;
-        s->idle = c;
+    if (!serve_first(s, broken ? NULL : c)) {
+        if (broken) {
+            s->open--;
+        } else {
+            c->next = s->idle;
+            s->idle = c;
+        }
     }
-    pthread_cond_signal(&s->turn);
     pthread_mutex_unlock(&s->mutex);
     if (broken)
         conn_close((struct pg_conn *)c);
 }
 
+/* With the mutex held: a connection, or NULL where the caller may open one. False: none in time. */
+static bool wait_for_turn(struct db *db, struct pg_state *s, struct conn **out)
+{
+    struct waiter w = {.served = false};
+    struct timespec until = deadline_in(db->deadline_ms);
+    cond_init(&w.turn);
+    *s->last = &w;
+    s->last = &w.next;
+    while (!w.served && pthread_cond_timedwait(&w.turn, &s->mutex, &until) != ETIMEDOUT)
+        ;
+    if (!w.served)
+        leave(s, &w);
+    pthread_cond_destroy(&w.turn);
+    *out = w.conn;
+    return w.served;
+}
+
 static enum err take(struct db *db, struct conn **out, struct fault *f)
 {
     struct pg_state *s = state_of(db);
-    struct timespec until = deadline_in(db->deadline_ms);
+    bool there = true;
     pthread_mutex_lock(&s->mutex);
-    while (s->idle == NULL && s->open >= db->connections) {
-        int r = pthread_cond_timedwait(&s->turn, &s->mutex, &until);
-        if (r == ETIMEDOUT && s->idle == NULL) {
-            pthread_mutex_unlock(&s->mutex);
-            return FAIL(f, ERR_BUSY, "no database connection became free");
-        }
-    }
     struct conn *c = s->idle;
     if (c != NULL)
         s->idle = c->next;
-    else
+    else if (s->open < db->connections)
         s->open++;
+    else
+        there = wait_for_turn(db, s, &c);
     pthread_mutex_unlock(&s->mutex);
+    if (!there)
+        return FAIL(f, ERR_BUSY, "no database connection became free");
     if (c == NULL) {
         struct pg_conn *fresh;
         enum err e = conn_open(db, &fresh, f);
         if (e != OK) {
             pthread_mutex_lock(&s->mutex);
-            s->open--;
-            pthread_cond_signal(&s->turn);
+            if (!serve_first(s, NULL)) /* whoever waits may try */
+                s->open--;
             pthread_mutex_unlock(&s->mutex);
             return e;
         }

@@ -161,6 +161,15 @@ enum err session_end_others(struct tx *tx, id account, id keep)
     return query_run(q);
 }
 
+enum err session_has_others(struct tx *tx, id account, id keep, bool *yes)
+{
+    struct query *q = SQL(tx, "SELECT 1 FROM session WHERE account = $1 AND id <> $2 LIMIT 1");
+    bind_id(q, account);
+    bind_id(q, keep);
+    *yes = query_row(q);
+    return query_end(q);
+}
+
 enum err session_prove(struct tx *tx, const struct clock *clock, const struct session *s)
 {
     struct query *q = SQL(tx, "UPDATE session SET proved = $3 WHERE account = $1 AND id = $2");

@@ -52,6 +52,8 @@ CHECKED enum err session_begin(struct tx *tx, const struct privacy *p, const str
 CHECKED enum err session_end(struct tx *tx, id account, id session);
 /* All but `keep`, which may be none. */
 CHECKED enum err session_end_others(struct tx *tx, id account, id keep);
+/* Are there others than `keep`? */
+CHECKED enum err session_has_others(struct tx *tx, id account, id keep, bool *yes);
 /* The password was just proved. */
 CHECKED enum err session_prove(struct tx *tx, const struct clock *clock, const struct session *s);
 /* The same by something that only its owner has: a code, a passkey. */

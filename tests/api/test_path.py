@@ -224,7 +224,7 @@ class Account(portal.Case):
         r = mailer.ask("POST", path, "List-Unsubscribe=One-Click", {"Content-Type": "application/x-www-form-urlencoded"})
         self.assertEqual(r.status, 200, r.text)
         page = b.get("/account/privacy", headers={"Accept": "application/json"}).json()
-        self.assertIn('"link-in-mail"', json.dumps(page))
+        self.assertIn('"by a link in an e-mail"', json.dumps(page))
         self.assertFalse(mailer.cookies)
 
     def test_rgt_07_restriction_and_objection(self):

@@ -1,6 +1,7 @@
 """Getting back in, and knowing who got in: the security question, a second step that is lost, the mail of a
 new sign-in, the security log, passwords that many have."""
 import json
+import re
 import sqlite3
 
 import portal
@@ -98,6 +99,43 @@ class NewSignIn(portal.Case):
         self.assertEqual(b.get("/sign-in/second").location, "/sign-in?done=step-gone")
         self.assertEqual(b.post("/sign-in/second/totp", {"code": code_of(secret), "next": ""}, page="/sign-in").location, "/sign-in?done=step-gone")
 
+    def test_sec_06_a_made_up_cookie_is_no_bodys(self):
+        """Fails if what a browser sends as the cookie of a known device ends the server, or is handed on."""
+        p = self.portal
+        p.account("anna@example.com")
+        for made_up in ("-" * 40, "0" * 40, "zzzzzzzz" + "a" * 32, "é" * 20, "00000000" + "A" * 32, "x" * 39, ("0" * 8 + "-" * 32) * 5, "a" * 4000):
+            b = p.browser()
+            b.cookies["known"] = made_up.encode("utf-8").decode("latin-1")
+            self.assertEqual(b.sign_in("anna@example.com").location, "/account", made_up)
+            self.assertRegex(b.cookies["known"], r"^[0-9a-z]{40}([0-9a-z]{40})*$")
+        self.assertEqual(p.browser().get("/healthz").status, 200)
+
+    def test_mya_15_signing_up_and_then_in_tells_nothing(self):
+        """Fails if the answer to a sign-in tells an address that was just signed up from one that somebody has."""
+        p = self.portal
+        p.account("known@example.com")
+        answers = []
+        for address in ("known@example.com", "fresh@example.com"):
+            b = p.browser()
+            self.assertEqual(b.post("/sign-up", {"email": address, "password": NEW}).status, 303)
+            until(lambda: p.rows("SELECT count(*) FROM intake") == [("0",)], "the job")
+            r = b.sign_in(address, NEW)
+            answers.append((r.status, r.text.replace(address, "ADDRESS")))
+        strip = lambda text: re.sub(r'value="[0-9a-z]{32}"|[0-9a-z]{26}', "", text)
+        self.assertEqual(answers[0][0], answers[1][0])
+        self.assertEqual(strip(answers[0][1]), strip(answers[1][1]))
+
+    def test_mya_14_links_end_with_the_password(self):
+        """Fails if a link that was made under the old password, or went to the old address, still opens something."""
+        p = self.portal
+        anna = p.account("anna@example.com")
+        _, recover = recovery_link(p, "anna@example.com")
+        anna.post("/account/settings/email", {"email": "anna.new@example.com", "password": PASSWORD}, page="/account/settings")
+        change = p.mail("anna@example.com", "/account/email")
+        self.assertEqual(anna.post(f"{SEC}/password", {"password": PASSWORD, "new_password": NEW}, page=SEC).status, 303)
+        for m in (recover, change):
+            self.assertEqual(p.browser().get(m.path).status, 410, m.path)
+
     def test_rgt_07_where_from_is_left_out_for_who_objects(self):
         """Fails if an address is written down for somebody who said stop."""
         p = self.portal
@@ -143,7 +181,7 @@ class Log(portal.Case):
         p = self.portal
         anna = p.account("anna@example.com")
         for _ in range(53):
-            anna.post(f"{SEC}/sessions/others", page=SEC)
+            p.browser().sign_in("anna@example.com")
         first = view(anna, f"{SEC}/log").json()
         self.assertEqual((len(first["events"]), first["more"]), (50, True))
         rest = view(anna, first["next"]).json()
@@ -151,17 +189,43 @@ class Log(portal.Case):
         self.assertFalse(rest["more"])
         self.assertEqual(len(json.loads(anna.get(f"{SEC}/log/download").text)["events"]), 54)
 
+    def test_sec_04_what_changes_nothing_is_no_event(self):
+        """Fails if somebody can fill the log, and with it every page and proof that reads it, at a press."""
+        p = self.portal
+        anna = p.account("anna@example.com")
+        for path in ("sessions/others", "lost/stop", "devices/all"):
+            anna.ask("POST", f"{SEC}/{path}", f"csrf={anna.token(SEC)}", {"Content-Type": "application/x-www-form-urlencoded"})
+        self.assertEqual(self.kinds(anna), ["signed-in"])
+
+    def test_rgt_02_a_page_of_what_is_held_has_an_end(self):
+        """Fails if a long log makes the page of one's own data fail, or grow without end."""
+        p = self.portal
+        anna = p.account("anna@example.com")
+        for n in range(130):
+            anna.post(f"{SEC}/password", {"password": (PASSWORD, NEW)[n % 2], "new_password": (NEW, PASSWORD)[n % 2]}, page=SEC)
+        held = {r["name"]: r for r in view(anna, "/account/privacy").json()["records"]}
+        self.assertEqual((held["security_event"]["count"], held["security_event"]["more"]), (100, True))
+        self.assertFalse(held["account"]["more"])
+        self.assertEqual(held["security_event"]["entries"][0]["fields"][1]["text"], "Password changed")
+        self.assertIn("The latest 100 are shown here", anna.get("/account/privacy").text)
+        self.assertEqual(len(json.loads(anna.get(f"{SEC}/log/download").text)["events"]), 131)
+        p.stop()
+        self.assertIn("0 broken", p.ok("verify"))
+
     def test_sec_04_verify_finds_what_was_changed_behind_the_programs_back(self):
         """Fails if a line can be removed, changed or added unseen."""
         p = self.portal
         anna = p.account("anna@example.com")
         for _ in range(3):
-            anna.post(f"{SEC}/sessions/others", page=SEC)
+            p.browser().sign_in("anna@example.com")
         p.stop()
         self.assertIn("0 broken", p.ok("verify"))
-        for change, back in (("UPDATE security_event SET kind = 'totp-on' WHERE seq = 2", "UPDATE security_event SET kind = 'sessions-ended' WHERE seq = 2"),
+        for change, back in (("UPDATE security_event SET kind = 'totp-on' WHERE seq = 2", "UPDATE security_event SET kind = 'signed-in' WHERE seq = 2"),
                              ("UPDATE security_event SET made = made - 1 WHERE seq = 3", "UPDATE security_event SET made = made + 1 WHERE seq = 3"),
                              ("UPDATE security_head SET seq = 3", "UPDATE security_head SET seq = 4"),
+                             ("INSERT INTO security_event (subject, id, seq, kind, actor, made, earlier, address, browser, note, chain) "
+                              "SELECT subject, 'x', 5, kind, actor, made, earlier, address, browser, note, chain FROM security_event WHERE seq = 4",
+                              "DELETE FROM security_event WHERE seq = 5"),
                              ("DELETE FROM security_event WHERE seq = 4", None)):
             write(p, change)
             p.stop()
@@ -218,6 +282,19 @@ class Question(portal.Case):
         r = b.post("/recover/new", {"t": m.token, "password": NEW, "answer": "  fluffy  THE cat"}, page=m.path)
         self.assertEqual(r.status, 303, r.text[:2000])
         self.assertEqual(b.sign_in("anna@example.com", NEW).location, "/account")
+
+    def test_kbh_08_a_change_is_told_of_and_asks_for_the_second_step(self):
+        """Fails if somebody with the session alone can put a question of theirs before the owner's recovery."""
+        p = self.portal
+        join_service(self.anna, "business-hub")
+        self.set()
+        until(lambda: [m for m in p.mails() if m["Subject"] == "Your security question was changed"], "the mail")
+        set_up_app(self.anna)
+        write(p, "UPDATE session SET factor = NULL")
+        for path, fields in ((f"{SEC}/question", {"question": "first-pet", "own": "", "answer": "Rex the Dog"}), (f"{SEC}/question/off", {})):
+            r = self.anna.post(path, fields, page=f"{SEC}/question")
+            self.assertTrue(r.location.startswith("/account/confirm?with=factor"), (path, r.status, r.location))
+        self.assertEqual(len(p.rows("SELECT id FROM security_question")), 1)
 
     def test_kbh_08_five_answers_a_day(self):
         """Fails if an answer can be guessed at without end, by new links either."""

@@ -204,6 +204,16 @@ class Staff(portal.Case):
                 found += [f["text"] for f in entry["fields"] if f["text"] and "Ärende" in f["text"]]
         return found
 
+    def test_rec_07_who_works_here_does_not_go_with_the_name(self):
+        """Fails if somebody who looked at people's data can take the name behind the pseudonym away."""
+        p = self.portal
+        eva = staff(p, "eva@example.com", "support")
+        for when in ("now", "window"):
+            r = eva.post("/account/close", {"when": when, "sure": "yes"})
+            self.assertEqual(r.status, 403)
+            self.assertIn("You work here", r.text)
+        self.assertEqual(eva.get("/desk").status, 200)
+
     def test_rec_01_a_role_that_is_taken_away_reads_nothing_more(self):
         p = self.portal
         p.account("anna@example.com")

@@ -1,11 +1,12 @@
 /*
- * What the captcha's widget sends.
+ * What the captcha's widget sends, and what travels with a question in words.
  *
- * Input: the text of the field (base64 of JSON). What must hold: what is read has the bounds that the
- * header says, and signs the same text when it is put out and read again.
+ * Input: the text of the field (base64 of JSON; or TIME.NONCE.SIGNATURE). What must hold: what is read has the
+ * bounds that the header says, and signs the same text when it is put out and read again.
  */
 #include "fuzz.h"
 
+#include "features/captcha/question.h"
 #include "features/captcha/work.h"
 
 #include "base/codec.h"
@@ -27,6 +28,18 @@ static str sent(struct arena *a, const struct work_solution *s)
     return str_of(out, n - 1);
 }
 
+static void question(struct arena *a, str token)
+{
+    struct asked q, again;
+    str text, signature;
+    if (!question_read(a, token, &q, &text, &signature))
+        return;
+    MUST(q.made >= 0 && q.made <= INT64_MAX / 1000 && text.n + signature.n + 1 == token.n);
+    str once = str_fmt(a, "%.*s.%.*s", STR_FMT(question_token(a, &q)), STR_FMT(signature));
+    MUST(question_read(a, once, &again, &text, &signature));
+    MUST(again.made == q.made && sodium_memcmp(again.nonce, q.nonce, sizeof q.nonce) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct arena *a = arena_new(FUZZ_ARENA);
@@ -46,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     sodium_bin2base64(coded, len, data, n, sodium_base64_VARIANT_ORIGINAL);
     enum err e = work_read(a, str_of(coded, len - 1), &s, &f);
     MUST(e == OK || e == ERR_INPUT || e == ERR_LIMIT);
+    question(a, str_of((const char *)data, n));
     arena_free(&a);
     return 0;
 }

@@ -35,7 +35,11 @@ enum err account_set_password(struct tx *tx, struct portal *p, account_id which,
         return OK;
     TRY(session_end_others(tx, which.id, keep_session));
     TRY(factors_end_steps(tx, which));
+    /* Whatever else was begun with the old one ends with it. */
     TRY(ticket_use(tx, which, TICKET_RECOVER));
+    TRY(ticket_use(tx, which, TICKET_SHARE));
+    TRY(address_change_drop(tx, which));
+    TRY(lost_drop(tx, which));
     return account_mail(tx, p, &x, &k, "password-changed", x.email, STR("/recover"), NULL);
 }
 
@@ -237,6 +241,7 @@ static enum err apply_change(struct tx *tx, struct portal *p, const struct chang
     bind_blob(q, privacy_seal(a, &k, "account", "email", c->account.id, to.shown));
     TRY(query_run(q));
     *answer = ADDRESS_CHANGED;
+    TRY(ticket_use(tx, c->account, TICKET_RECOVER)); /* it went to the old address */
     TRY(account_log(tx, &p->privacy, c->account, &k, "address-changed"));
     json_put_str(values, "address", to.shown);
     TRY(account_mail(tx, p, &x, &k, "changed", x.email, (str){NULL, 0}, values));

@@ -30,7 +30,7 @@ static enum err tell_of_stranger(struct request *req, struct tx *tx, const struc
     bool known, before, kept;
     TRY(tx_fail(tx, email_parse(req->arena, x->email, &e)));
     TRY(gate_knows(req, e.same, &known));
-    TRY(trail_has(tx, x->id.id, "signed-in", &before));
+    TRY(trail_begun(tx, x->id.id, &before)); /* it stays when its rows have left */
     TRY(gate_remember(req, e.same));
     if (known || !before)
         return OK;
@@ -58,6 +58,8 @@ enum err account_enter(struct request *req, struct tx *tx, account_id which, con
         .kind = STR("signed-in"), .address = start.address, .browser = start.browser, .note = str_from(how)};
     TRY(vault_subject_key(p->vault, which.id, &k, req->arena, req->fault));
     TRY(account_get(tx, p, which, &k, &x));
+    if (x.closed || x.unconfirmed) /* meanwhile: nobody asks again once there is a session */
+        return ERR_DENIED;
     if (req->session.there) { /* a new one at every sign-in; it may have ended meanwhile */
         enum err e = session_end(tx, req->session.account, req->session.id);
         if (e != OK && e != ERR_NOT_FOUND)

@@ -27,7 +27,7 @@ static enum err check_addresses(struct check *c)
     return OK;
 }
 
-static enum err start(struct portal *p, struct fault *f)
+static enum err before(struct portal *p, struct fault *f)
 {
     struct hasher *h = NULL;
     TRY(hasher_new(&h, p->settings->argon_memory, p->settings->argon_passes, 0, f));
@@ -72,6 +72,6 @@ const struct feature feature_account = {
     .n_checks = COUNT(checks),
     .person = person,
     .left = question_left,
-    .start = start,
+    .before = before,
     .stop = stop,
 };

@@ -26,6 +26,8 @@ static const struct quota of_all[] = {
     [GATE_SIGN_UP] = {"sign-up-all", 1000, MOMENT_SECOND},
     [GATE_RECOVER] = {"recover-all", 1000, MOMENT_SECOND},
 };
+static const struct quota of_change = {"address-change", 5, MOMENT_HOUR};
+static const struct quota of_mailbox = {"address-change-to", 3, MOMENT_HOUR};
 static const struct quota of_session = {"password-session", 10, 5 * MOMENT_MINUTE};
 static const struct quota of_device = {"sign-in-device", 20, 5 * MOMENT_MINUTE};
 
@@ -52,6 +54,16 @@ static bool read_minutes(str s, moment *out)
     return s.n == TIME_CHARS;
 }
 
+/* Could we have written it? The cookie is the visitor's, and what is kept of it goes into another. */
+static bool is_device(str part)
+{
+    moment made;
+    bool letters = part.n == DEVICE_CHARS && read_minutes(str_head(part, TIME_CHARS), &made);
+    for (size_t i = TIME_CHARS; letters && i < part.n; i++)
+        letters = (part.p[i] >= 'a' && part.p[i] <= 'z') || (part.p[i] >= '0' && part.p[i] <= '9');
+    return letters;
+}
+
 /* Is that part of the cookie this address's, and not too old? */
 static enum err is_device_of(struct request *req, str part, str same, bool *yes)
 {
@@ -74,11 +86,14 @@ static enum err find_device(struct request *req, str same, str *device, struct b
     str cookie = request_cookie(req, "known");
     for (int i = 0; i < SHARED && cookie.n >= DEVICE_CHARS; i++, cookie = str_skip(cookie, DEVICE_CHARS)) {
         bool own;
-        TRY(is_device_of(req, str_head(cookie, DEVICE_CHARS), same, &own));
+        str part = str_head(cookie, DEVICE_CHARS);
+        if (!is_device(part))
+            continue;
+        TRY(is_device_of(req, part, same, &own));
         if (own)
-            *device = str_head(cookie, DEVICE_CHARS);
+            *device = part;
         else if (others)
-            buf_put(others, str_head(cookie, DEVICE_CHARS));
+            buf_put(others, part);
     }
     return OK;
 }
@@ -191,6 +206,21 @@ enum err gate_password(struct request *req, account_id which)
         TRY(quota_take(&p->privacy, &of_session, whom, &has, req->arena, req->fault));
     form_fail(&req->form, "password", MSG("password.wrong"));
     return request_again(req, 403);
+}
+
+enum err gate_address(struct request *req, account_id which, str same)
+{
+    const struct privacy *p = request_privacy(req);
+    bool own, theirs, *counted = request_memo(req, "address", sizeof *counted);
+    if (PORTAL(req)->settings->limits_off || *counted)
+        return OK;
+    *counted = true;
+    TRY(quota_take(p, &of_change, str_from(which.id.text), &own, req->arena, req->fault));
+    TRY(quota_take(p, &of_mailbox, same, &theirs, req->arena, req->fault));
+    if (own && theirs)
+        return OK;
+    form_fail(&req->form, "email", MSG("settings.too-many-addresses"));
+    return request_again(req, 429);
 }
 
 enum err gate_show(struct request *req, enum gate_kind kind, str address)

@@ -29,6 +29,8 @@ CHECKED enum err gate_enter(struct request *req, enum gate_kind kind, str addres
 /* The form's "password", once more within a session. Few wrong ones at a time, so that a session which was
  * stolen is no way to guess it; ERR_INPUT, with the form telling. Holds no transaction meanwhile. */
 CHECKED enum err gate_password(struct request *req, account_id which);
+/* A new address is asked for: few in an hour, of one account and to one mailbox. ERR_INPUT, with the form telling. */
+CHECKED enum err gate_address(struct request *req, account_id which, str same);
 /* It was tried: a wrong password; each sign-up; each mail that is asked for. */
 CHECKED enum err gate_count(struct request *req, const struct gate *g);
 /* Has this browser signed in before, with that address (as all its spellings are one)? */

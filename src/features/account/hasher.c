@@ -35,6 +35,7 @@ struct hasher_child {
     pid_t pid;
     int channels[MOST], n, works; /* descriptors; how many, and how many of them still work */
     int free[MOST], n_free;
+    int most, busy;               /* how many hash at a time, wherever they do it */
 };
 
 static void work(const struct request *q, struct reply *r)
@@ -142,7 +143,8 @@ struct hasher_child *hasher_child_new(int n)
         return NULL;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->moved, NULL);
-    start_child(c, n < 1 ? 1 : n > MOST ? MOST : n);
+    c->most = n < 1 ? 1 : n > MOST ? MOST : n;
+    start_child(c, c->most);
     return c;
 }
 
@@ -158,27 +160,36 @@ void hasher_child_free(struct hasher_child **child)
     *child = NULL;
 }
 
-/* A channel, or -1 where there is none left that works. */
-static int take_channel(struct hasher_child *c)
+/* Waits for a turn: a channel, or -1 where there is none left that works and the caller hashes itself. */
+static int take_turn(struct hasher_child *c)
 {
     pthread_mutex_lock(&c->lock);
     unsigned long long ticket = c->next++;
-    while (c->turn != ticket || (c->works > 0 && c->n_free == 0))
+    while (c->turn != ticket || c->busy == c->most || (c->works > 0 && c->n_free == 0))
         pthread_cond_wait(&c->moved, &c->lock);
     int fd = c->works > 0 ? c->free[--c->n_free] : -1;
     c->turn++;
+    c->busy++;
     pthread_cond_broadcast(&c->moved);
     pthread_mutex_unlock(&c->lock);
     return fd;
 }
 
-static void give_back(struct hasher_child *c, int fd, bool works)
+/* The channel works no more; the turn goes on without it. */
+static void drop_channel(struct hasher_child *c)
 {
     pthread_mutex_lock(&c->lock);
-    if (works)
+    c->works--;
+    pthread_cond_broadcast(&c->moved);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void end_turn(struct hasher_child *c, int fd)
+{
+    pthread_mutex_lock(&c->lock);
+    if (fd >= 0)
         c->free[c->n_free++] = fd;
-    else
-        c->works--;
+    c->busy--;
     pthread_cond_broadcast(&c->moved);
     pthread_mutex_unlock(&c->lock);
 }
@@ -203,12 +214,15 @@ void hasher_child_run(struct hasher_child *c, struct hashing *x)
     memcpy(q.text, x->text, sizeof q.text);
     if (x->password.n > 0)
         memcpy(q.password, x->password.p, x->password.n);
-    int fd = take_channel(c);
+    int fd = take_turn(c);
     bool works = fd >= 0 && ask(fd, &q, &r);
-    if (fd >= 0)
-        give_back(c, fd, works);
+    if (fd >= 0 && !works) {
+        drop_channel(c);
+        fd = -1;
+    }
     if (!works)
         work(&q, &r);
+    end_turn(c, fd);
     x->right = r.right;
     memcpy(x->text, r.text, sizeof x->text);
     sodium_memzero(&q, sizeof q);

@@ -4,7 +4,7 @@
  * A password's hash takes a core for a tenth of a second and 64 MiB, which the kernel maps and unmaps each
  * time. In a thread of the portal, however low its priority, that holds up every page: while the
  * memory is mapped, nobody else's is. So a child process does it, at a low priority; who reads does not
- * notice who signs in. It is forked when the portal is put together, holds no file but its channels,
+ * notice who signs in. It is forked before the stores are opened, so it has no key in its memory, holds no file but its channels,
  * and ends with its parent. Where it cannot be had, hashing happens in the caller's thread.
  */
 #ifndef FEATURES_ACCOUNT_HASHER_H

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "privacy/consent.h"
+#include "privacy/enrolment.h"
 #include "privacy/lookup.h"
 #include "privacy/rights.h"
 #include "privacy/trail.h"
@@ -318,7 +319,7 @@ static void read_nobody(struct tx *tx, const struct privacy *p)
 }
 
 enum err account_sign_in(struct portal *p, str address, struct secret password, struct arena *a,
-                         struct fault *f, enum sign_in *result, account_id *out, bool *dated)
+                         struct fault *f, enum sign_in *result, account_id *out, bool *dated, str *proved)
 {
     struct account x = {0};
     str hash = {NULL, 0};
@@ -336,10 +337,49 @@ enum err account_sign_in(struct portal *p, str address, struct secret password, 
     fault_clear(f);
     bool right = password_verify(p->passwords, password, hash);
     *dated = right && password_is_dated(p->passwords, hash);
-    *result = !right            ? SIGN_IN_WRONG
-              : x.closed        ? SIGN_IN_CLOSED
-              : x.unconfirmed   ? SIGN_IN_UNCONFIRMED
-                                : SIGN_IN_OK;
+    /* Whoever has just signed up with an address learns nothing by signing in: were it known, theirs would be
+     * another's password, too (MYA-15). */
+    *result = !right || x.unconfirmed ? SIGN_IN_WRONG : x.closed ? SIGN_IN_CLOSED : SIGN_IN_OK;
+    *proved = hash;
+    return OK;
+}
+
+enum err account_own_words(struct tx *tx, const struct privacy *p, const struct account *x, str *out)
+{
+    struct arena *a = tx_arena(tx);
+    struct buf b = buf_new(a, 64 << 10);
+    buf_put(&b, x->email);
+    for (size_t i = 0; i < p->inventory->n_accounts; i++) {
+        const struct service_account *s = &p->inventory->accounts[i];
+        struct enrolment e;
+        str *answers = ARENA_ARRAY(a, str, s->n_form + 1);
+        if (s->n_form == 0)
+            continue;
+        TRY(enrolment_get(tx, p, x->id.id, s, &e));
+        if (e.state == ENROLMENT_NONE)
+            continue;
+        TRY(enrolment_answers(tx, p, x->id.id, s, &e, answers));
+        for (size_t k = 0; k < s->n_form; k++)
+            buf_fmt(&b, " %.*s", STR_FMT(answers[k]));
+    }
+    *out = buf_str(&b);
+    return OK;
+}
+
+enum err account_still(struct tx *tx, const struct privacy *p, account_id which, str proved, bool *yes)
+{
+    struct account x;
+    str hash = {NULL, 0};
+    *yes = false;
+    enum err e = account_get(tx, p, which, NULL, &x);
+    if (e == OK)
+        e = stored_hash(tx, p, which, &hash);
+    if (e == ERR_NOT_FOUND) { /* erased meanwhile */
+        fault_clear(tx_fault(tx));
+        return OK;
+    }
+    TRY(e);
+    *yes = !x.closed && !x.unconfirmed && secret_eq(hash, proved);
     return OK;
 }
 

@@ -63,14 +63,19 @@ CHECKED enum err intake_add(struct tx *tx, struct portal *p, enum intake what,
 
 /* ---- signing in ---- */
 
-enum sign_in { SIGN_IN_WRONG, SIGN_IN_OK, SIGN_IN_UNCONFIRMED, SIGN_IN_CLOSED };
+enum sign_in { SIGN_IN_WRONG, SIGN_IN_OK, SIGN_IN_CLOSED };
 
 /* Checks address and password; takes as long for an address that nobody has. As account_check_password()
  * it reads on a connection of its own and gives it back before the hash: hashes wait for one another, and
- * whoever waits must hold nothing that a page needs. */
+ * whoever waits must hold nothing that a page needs. *proved is the hash that the password fits: for
+ * account_still(). An account that is not confirmed is wrong like any other. */
 CHECKED enum err account_sign_in(struct portal *p, str address, struct secret password,
                                  struct arena *a, struct fault *f, enum sign_in *result,
-                                 account_id *out, bool *dated);
+                                 account_id *out, bool *dated, str *proved);
+/* In the transaction that lets somebody in: has nothing changed since, while the hash waited for its turn (a new
+ * password, closed, erased)? */
+CHECKED enum err account_still(struct tx *tx, const struct privacy *p, account_id which, str proved,
+                               bool *yes);
 
 /* ---- a security question (question.c) ---- */
 
@@ -113,6 +118,10 @@ CHECKED enum err lost_finish(struct tx *tx, struct portal *p, account_id which, 
 CHECKED enum err lost_stop(struct tx *tx, struct portal *p, str token);
 /* No longer needed, or not wanted. */
 CHECKED enum err lost_drop(struct tx *tx, account_id which);
+
+/* A person's own words, which a guesser tries first: the address, and what they told the services that they
+ * have joined (names, a company). */
+CHECKED enum err account_own_words(struct tx *tx, const struct privacy *p, const struct account *x, str *out);
 
 /* ---- changes ---- */
 

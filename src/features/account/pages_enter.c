@@ -135,31 +135,33 @@ static enum err show_sign_in(struct request *req)
     return request_page(req, "account/sign-in");
 }
 
+static enum err not_in(struct request *req, const struct gate *gate, enum sign_in why)
+{
+    TRY(gate_count(req, gate));
+    form_fail(&req->form, "password", why == SIGN_IN_CLOSED ? MSG("sign-in.closed") : MSG("sign-in.wrong"));
+    return request_again(req, why == SIGN_IN_CLOSED ? 403 : 401);
+}
+
 static enum err sign_in(struct request *req)
 {
-    static const char *const messages[] = {
-        [SIGN_IN_WRONG] = MSG("sign-in.wrong"),
-        [SIGN_IN_UNCONFIRMED] = MSG("sign-in.unconfirmed"),
-        [SIGN_IN_CLOSED] = MSG("sign-in.closed"),
-    };
     struct portal *p = PORTAL(req);
     struct secret password = form_secret(&req->form, "password");
     enum sign_in result;
     account_id which;
     struct gate gate;
-    bool dated;
-    str hash;
+    bool dated, still;
+    str hash, proved;
     TRY(gate_enter(req, GATE_SIGN_IN, form_value(&req->form, "email"), &gate));
     TRY(account_sign_in(p, form_value(&req->form, "email"), password, req->arena, req->fault, &result,
-                        &which, &dated));
-    if (result != SIGN_IN_OK) {
-        TRY(gate_count(req, &gate));
-        form_fail(&req->form, "password", messages[result]);
-        return request_again(req, result == SIGN_IN_WRONG ? 401 : 403);
-    }
+                        &which, &dated, &proved));
+    if (result != SIGN_IN_OK)
+        return not_in(req, &gate, result);
     if (dated)
         TRY(password_hash(p->passwords, password, req->arena, &hash, req->fault));
     struct tx *tx = request_write(req);
+    TRY(account_still(tx, &p->privacy, which, proved, &still));
+    if (!still)
+        return not_in(req, &gate, SIGN_IN_WRONG);
     if (dated)
         TRY(account_set_password(tx, p, which, hash, (id){{0}}, false));
     str next = form_value(&req->form, "next");
@@ -217,15 +219,17 @@ static enum err show_renew(struct request *req)
     return request_page(req, "account/recover-new");
 }
 
-/* Good enough, also for somebody who knows their address? */
+/* Good enough, also for somebody who knows them? */
 static enum err check_new_password(struct request *req, account_id which)
 {
     CLEANUP(key_wipe) struct key k;
     struct account x;
+    str own;
     const struct privacy *p = request_privacy(req);
     TRY(vault_subject_key(p->vault, which.id, &k, req->arena, req->fault));
     TRY(account_get(request_read(req), p, which, &k, &x));
-    const char *weak = password_weakness(req->arena, form_secret(&req->form, "password"), x.email);
+    TRY(account_own_words(request_read(req), p, &x, &own));
+    const char *weak = password_weakness(req->arena, form_secret(&req->form, "password"), own);
     if (weak == NULL)
         return OK;
     form_fail(&req->form, "password", weak);

@@ -5,7 +5,7 @@
 #include "privacy/reading.h"
 #include "privacy/trail.h"
 
-enum { A_PAGE = 50, WHOLE = 1000 };
+enum { A_PAGE = 50, PART = 1000, PARTS = 10 };
 
 enum err own_note(struct request *req, const char *kind)
 {
@@ -20,6 +20,37 @@ static str in_words(struct request *req, const char *record, const char *field, 
     const struct field *f = record_field(inventory_record(p->inventory, str_from(record)), str_from(field));
     return inventory_value_words(p->catalog, &req->locale, req->arena, f, value);
 }
+/* "support privacy" */
+static str roles_words(struct request *req, str roles)
+{
+    struct buf b = buf_new(req->arena, 1000);
+    str name, rest = roles;
+    while (rest.n > 0) {
+        if (!str_cut(rest, ' ', &name, &rest)) {
+            name = rest;
+            rest = (str){NULL, 0};
+        }
+        int role = role_named(name);
+        str words = role < 0 ? name
+                             : catalog_text(request_privacy(req)->catalog, &req->locale, req->arena,
+                                            str_fmt(req->arena, "role.%s", role_name((enum role)role)).p, NULL);
+        buf_fmt(&b, "%s%.*s", b.n ? ", " : "", STR_FMT(words));
+    }
+    return buf_str(&b);
+}
+
+static str note_words(struct request *req, const struct trail_event *e)
+{
+    str decision, number;
+    if (str_is(e->kind, "signed-in"))
+        return in_words(req, "session", "how", e->note);
+    if (str_starts(e->kind, STR("staff-")))
+        return roles_words(req, e->note);
+    if (str_is(e->kind, "objection-decided") && str_cut(e->note, ' ', &decision, &number))
+        return in_words(req, "objection", "state", decision);
+    return e->note;
+}
+
 /* What stands in the note: of a reading, by whom, what and why; of a sign-in, by what; otherwise as it is. */
 static void put_note(struct request *req, const struct trail_event *e, json_t *j)
 {
@@ -28,7 +59,7 @@ static void put_note(struct request *req, const struct trail_event *e, json_t *j
     json_put_bool(j, "reading", reading);
     if (reading)
         json_put(j, "read", reading_view(request_privacy(req), req->arena, &req->locale, &n));
-    str note = str_is(e->kind, "signed-in") ? in_words(req, "session", "how", e->note) : e->note;
+    str note = note_words(req, e);
     json_put_bool(j, "has_note", !reading && note.n > 0);
     json_put_str(j, "note", note);
 }
@@ -73,20 +104,21 @@ static enum err show_log(struct request *req)
     return request_page(req, "account/log");
 }
 
-/* All of it, page by page: what is held is bounded by its term. */
-static enum err list_all(struct request *req, json_t *list)
+/* The latest ten thousand: more than anybody does in a year, and no more than fits in a request. */
+static enum err list_latest(struct request *req, json_t *list, bool *more)
 {
     int64_t before = 0;
-    for (;;) {
+    *more = true;
+    for (int part = 0; part < PARTS && *more; part++) {
         struct trail_event *events;
         size_t n;
-        TRY(read_events(req, before, WHOLE, &events, &n));
+        TRY(read_events(req, before, PART, &events, &n));
         for (size_t i = 0; i < n; i++)
             put_event(req, &events[i], list);
-        if (n < WHOLE)
-            return OK;
-        before = events[n - 1].seq;
+        *more = n == PART;
+        before = n > 0 ? events[n - 1].seq : 0;
     }
+    return OK;
 }
 
 static enum err download_log(struct request *req)
@@ -95,7 +127,9 @@ static enum err download_log(struct request *req)
     const struct privacy *p = request_privacy(req);
     struct date d = moment_date(clock_now(p->clock));
     json_put_moment(j, "made", req->arena, clock_now(p->clock));
-    TRY(list_all(req, json_put_array(j, "events")));
+    bool more;
+    TRY(list_latest(req, json_put_array(j, "events"), &more));
+    json_put_bool(j, "more", more);
     response_header(req->response, "Cache-Control", STR("no-store"));
     response_header(req->response, "Content-Disposition",
                     str_fmt(req->arena, "attachment; filename=\"security-log-%04d-%02d-%02d.json\"", d.year, d.month, d.day));

@@ -200,6 +200,7 @@ static enum err ask_address(struct request *req)
         form_fail(&req->form, "email", MSG("settings.same-address"));
         return request_again(req, 422);
     }
+    TRY(gate_address(req, SIGNED_IN(req), to.same));
     TRY(address_change_ask(request_write(req), PORTAL(req), SIGNED_IN(req), &to));
     return request_see(req, 202, STR("/account/settings?done=address-asked"));
 }
@@ -271,10 +272,11 @@ static enum err change_password(struct request *req)
     struct secret fresh = form_secret(&req->form, "new_password");
     CLEANUP(key_wipe) struct key k;
     struct account x;
-    str hash;
+    str hash, own;
     TRY(gate_password(req, SIGNED_IN(req)));
     TRY(put_account(req, &k, &x));
-    const char *weak = password_weakness(req->arena, fresh, x.email);
+    TRY(account_own_words(request_read(req), &p->privacy, &x, &own));
+    const char *weak = password_weakness(req->arena, fresh, own);
     if (weak) {
         form_fail(&req->form, "new_password", weak);
         return request_again(req, 422);
@@ -302,8 +304,11 @@ static enum err end_session(struct request *req)
 
 static enum err end_others(struct request *req)
 {
+    bool others; /* what changes nothing is no event: a log has no room for those */
+    TRY(session_has_others(request_write(req), req->session.account, req->session.id, &others));
     TRY(session_end_others(request_write(req), req->session.account, req->session.id));
-    TRY(own_note(req, "sessions-ended"));
+    if (others)
+        TRY(own_note(req, "sessions-ended"));
     return request_see(req, 200, STR("/account/security?done=sessions-ended"));
 }
 

@@ -77,8 +77,7 @@ static enum err put_held(struct request *req)
 {
     const struct privacy *p = request_privacy(req);
     CLEANUP(json_done) json_t *data = NULL;
-    TRY(takeout_collect(request_read(req), p, STR("account"), req->session.account, TAKEOUT_ALL,
-                        &req->locale, &data));
+    TRY(takeout_collect_shown(request_read(req), p, STR("account"), req->session.account, &req->locale, &data));
     json_t *held = takeout_view(p, req->arena, data, &req->locale);
     json_put(req->view, "records", json_incref(json_object_get(held, "records")));
     json_decref(held);
@@ -465,6 +464,13 @@ static enum err close_account(struct request *req)
     struct portal *p = PORTAL(req);
     bool now = str_is(form_value(&req->form, "when"), "now");
     id receipt;
+    struct standing staff;
+    /* Who looked at people's data is to be known for a year (REC-07): the name does not go while they look. */
+    TRY(feature_standing(request_write(req), p, req->session.account, (str){NULL, 0}, &staff));
+    if (staff.here) {
+        form_fail(&req->form, "sure", MSG("close.staff"));
+        return request_again(req, 403);
+    }
     TRY(account_close(request_write(req), p, SIGNED_IN(req), now, "request", &receipt));
     request_sign_out(req);
     json_put_str(req->view, "receipt", str_dup(req->arena, str_from(receipt.text)));

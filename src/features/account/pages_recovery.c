@@ -83,6 +83,10 @@ static enum err set_question(struct request *req)
     str hash, question = chosen_question(req);
     struct secret answer = {question_answer(req->arena, form_secret(&req->form, "answer").bytes)};
     const char *weak = answer_weakness(req, question, answer.bytes);
+    bool proved;
+    TRY(factors_proved(req, &proved));
+    if (!proved)
+        return factors_ask_proof(req);
     TRY(open_own(req, &o));
     if (!o.offered)
         return ERR_NOT_FOUND;
@@ -97,13 +101,21 @@ static enum err set_question(struct request *req)
     struct tx *tx = request_write(req);
     TRY(question_set(tx, request_privacy(req), SIGNED_IN(req), &o.key, question, hash));
     TRY(own_note(req, "question-set"));
+    TRY(account_tell(tx, PORTAL(req), SIGNED_IN(req), &o.key, "question-changed", STR("/account/security"), NULL));
     return request_see(req, 200, STR("/account/security?done=question-set"));
 }
 
 static enum err remove_question(struct request *req)
 {
+    CLEANUP(key_wipe) struct key k;
+    bool proved;
+    TRY(factors_proved(req, &proved));
+    if (!proved)
+        return factors_ask_proof(req);
+    TRY(request_key(req, &k));
     TRY(question_remove(request_write(req), SIGNED_IN(req)));
     TRY(own_note(req, "question-removed"));
+    TRY(account_tell(request_write(req), PORTAL(req), SIGNED_IN(req), &k, "question-changed", STR("/account/security"), NULL));
     return request_see(req, 200, STR("/account/security?done=question-removed"));
 }
 
@@ -246,8 +258,11 @@ static enum err finish_lost(struct request *req)
 
 static enum err drop_lost(struct request *req)
 {
+    struct lost l;
+    TRY(lost_get(request_write(req), request_privacy(req), SIGNED_IN(req), &l));
     TRY(lost_drop(request_write(req), SIGNED_IN(req)));
-    TRY(own_note(req, "lost-factor-stopped"));
+    if (l.there)
+        TRY(own_note(req, "lost-factor-stopped"));
     return request_see(req, 200, STR("/account/security?done=lost-stopped"));
 }
 

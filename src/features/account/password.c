@@ -10,7 +10,7 @@
 
 #include "text/i18n.h"
 
-enum { WORDS = 8, LOOKED_AT = 100 };
+enum { WORDS = 40, LOOKED_AT = 100 };
 
 struct hasher {
     unsigned long long passes;

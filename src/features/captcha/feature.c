@@ -10,7 +10,7 @@
 #include "features/captcha/work.h"
 #include "web/quota.h"
 
-enum { MAC_BYTES = 20, NONCE_BYTES = 16 };
+enum { MAC_BYTES = 20 };
 
 /* A script gets one question for each that its work would take as long as. */
 static const struct quota questions = {"captcha-question", 10, 10 * MOMENT_SECOND};
@@ -103,12 +103,6 @@ static enum err check_work(struct request *req, str payload, enum captcha *out)
 
 /* ---- the question ---- */
 
-/* What travels with a question, "TIME.NONCE.SIGNATURE": the nonce says which question it is. */
-struct asked {
-    int64_t made; /* milliseconds since 1970 */
-    unsigned char nonce[NONCE_BYTES];
-};
-
 static uint32_t number_of(const struct asked *q)
 {
     uint32_t n;
@@ -116,11 +110,6 @@ static uint32_t number_of(const struct asked *q)
     crypto_generichash(hash, sizeof hash, q->nonce, sizeof q->nonce, NULL, 0);
     memcpy(&n, hash, sizeof n);
     return n;
-}
-
-static str asked_text(struct arena *a, const struct asked *q)
-{
-    return str_fmt(a, "%lld.%.*s", (long long)q->made, STR_FMT(hex_encode(a, q->nonce, sizeof q->nonce)));
 }
 
 static enum err ask(struct request *req, json_t *view)
@@ -135,22 +124,11 @@ static enum err ask(struct request *req, json_t *view)
     if (!more)
         return OK;
     randombytes_buf(q.nonce, sizeof q.nonce);
-    str text = asked_text(req->arena, &q);
+    str text = question_token(req->arena, &q);
     TRY(sign(req, str_fmt(req->arena, "question|%.*s", STR_FMT(text)), signature, &n));
     json_put_str(view, "question", question_text(p->catalog, &req->locale, req->arena, number_of(&q)));
     json_put_str(view, "token", str_fmt(req->arena, "%.*s.%.*s", STR_FMT(text), STR_FMT(signature[0])));
     return OK;
-}
-
-static bool read_asked(struct arena *a, str token, struct asked *q, str *text, str *signature)
-{
-    str made, nonce, bytes;
-    if (!str_cut_last(token, '.', text, signature) || !str_cut(*text, '.', &made, &nonce) ||
-        !str_to_int(made, &q->made) || q->made < 0 || q->made > INT64_MAX / 1000 ||
-        hex_decode(a, nonce, &bytes) != OK || bytes.n != NONCE_BYTES)
-        return false;
-    memcpy(q->nonce, bytes.p, NONCE_BYTES);
-    return true;
 }
 
 static enum err check_answer(struct request *req, str token, str answer, enum captcha *out)
@@ -159,7 +137,7 @@ static enum err check_answer(struct request *req, str token, str answer, enum ca
     struct asked q;
     str text, signature;
     bool ours;
-    if (!read_asked(req->arena, token, &q, &text, &signature))
+    if (!question_read(req->arena, token, &q, &text, &signature))
         return OK;
     TRY(is_signed(req, str_fmt(req->arena, "question|%.*s", STR_FMT(text)), signature, &ours));
     moment made = q.made * 1000, now = clock_now(p->clock);

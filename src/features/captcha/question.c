@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/codec.h"
 #include "base/json.h"
 
 enum { WORDS = 21, KINDS = 4 };
@@ -85,4 +86,22 @@ bool question_answered(const struct catalog *c, struct arena *a, uint32_t number
         is |= str_eq(said, word(c, &l, a, right));
     }
     return is;
+}
+
+/* ---- what travels with it ---- */
+
+str question_token(struct arena *a, const struct asked *q)
+{
+    return str_fmt(a, "%lld.%.*s", (long long)q->made, STR_FMT(hex_encode(a, q->nonce, sizeof q->nonce)));
+}
+
+bool question_read(struct arena *a, str token, struct asked *q, str *text, str *signature)
+{
+    str made, nonce, bytes;
+    if (!str_cut_last(token, '.', text, signature) || !str_cut(*text, '.', &made, &nonce) ||
+        !str_to_int(made, &q->made) || q->made < 0 || q->made > INT64_MAX / 1000 ||
+        hex_decode(a, nonce, &bytes) != OK || bytes.n != NONCE_BYTES)
+        return false;
+    memcpy(q->nonce, bytes.p, NONCE_BYTES);
+    return true;
 }

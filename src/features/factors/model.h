@@ -98,7 +98,7 @@ CHECKED enum err phone_turn_on(struct tx *tx, const struct privacy *p, account_i
 /* For demos: on at once. */
 CHECKED enum err phone_give(struct tx *tx, const struct privacy *p, account_id which, const struct key *k,
                             str number);
-CHECKED enum err phone_turn_off(struct tx *tx, account_id which, bool *was_on);
+CHECKED enum err phone_turn_off(struct tx *tx, const struct clock *clock, account_id which, bool *was_on);
 
 enum text_asked { TEXT_COMES, TEXT_TOO_MANY };
 /* Orders a code for `about` (a sign-in, a session, a number to be confirmed), unless one was just
@@ -170,6 +170,7 @@ CHECKED enum err step_end(struct request *req, struct tx *tx, const struct step 
 CHECKED enum err device_remember(struct request *req, struct tx *tx, account_id which,
                                  const struct key *k);
 CHECKED enum err device_forget(struct tx *tx, account_id which, id device);
+CHECKED enum err device_any(struct tx *tx, account_id which, bool *any);
 CHECKED enum err device_list(struct request *req, struct tx *tx, account_id which,
                              const struct key *k, json_t *list);
 

@@ -309,7 +309,7 @@ static enum err turn_off_phone(struct request *req)
     BEGIN(req);
     bool was_on;
     struct tx *tx = request_write(req);
-    TRY(phone_turn_off(tx, own.account, &was_on));
+    TRY(phone_turn_off(tx, request_privacy(req)->clock, own.account, &was_on));
     if (!was_on)
         return request_see(req, 200, STR("/account/security"));
     return turned_off(req, tx, &own, "phone-off", "phone");
@@ -451,8 +451,11 @@ static enum err forget_devices(struct request *req)
     CLEANUP(key_wipe) struct key k;
     struct tx *tx = request_write(req);
     TRY(request_key(req, &k));
+    bool any;
+    TRY(device_any(tx, SIGNED_IN(req), &any));
     TRY(factors_forget_devices(tx, SIGNED_IN(req)));
-    TRY(account_note(req, tx, SIGNED_IN(req), &k, "devices-forgotten"));
+    if (any)
+        TRY(account_note(req, tx, SIGNED_IN(req), &k, "devices-forgotten"));
     return request_see(req, 200, STR("/account/security?done=devices-forgotten"));
 }
 

@@ -156,7 +156,7 @@ static enum err enter_alone(struct request *req)
     struct tx *tx = request_write(req);
     TRY(account_get(tx, request_privacy(req), which, NULL, &x));
     if (x.closed || x.unconfirmed)
-        return refuse(req, x.closed ? MSG("sign-in.closed") : MSG("sign-in.unconfirmed"));
+        return refuse(req, x.closed ? MSG("sign-in.closed") : MSG("sign-in.wrong"));
     return account_enter(req, tx, which, "passkey", proofs_next(req));
 }
 

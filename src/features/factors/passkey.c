@@ -169,16 +169,20 @@ static enum err find_kept(struct tx *tx, account_id which, str credential, struc
     return found ? OK : ERR_NOT_FOUND;
 }
 
+/* *there is false where it was removed, or used elsewhere, since it was read. */
 static enum err note_use(struct tx *tx, account_id which, const struct kept *x, int64_t counter,
-                         moment now)
+                         moment now, bool *there)
 {
     struct query *q =
-        SQL(tx, "UPDATE passkey SET counter = $3, used = $4 WHERE account = $1 AND id = $2");
+        SQL(tx, "UPDATE passkey SET counter = $3, used = $4 WHERE account = $1 AND id = $2 AND counter = $5");
     bind_id(q, which.id);
     bind_id(q, x->id);
     bind_int(q, counter);
     bind_time(q, now);
-    return query_run(q);
+    bind_int(q, x->key.counter);
+    TRY(query_run(q));
+    *there = query_changes(q) == 1;
+    return OK;
 }
 
 static bool decode(struct request *req, const char *name, str *out)
@@ -252,8 +256,10 @@ enum err passkey_use(struct request *req, enum ceremony c, account_id *which,
         *result = PASSKEY_COPIED;
         return db_transact(request_privacy(req)->db, req->arena, req->fault, note_copy, &n);
     }
-    *result = PASSKEY_RIGHT;
-    return note_use(request_write(req), *which, &k, counter, clock_now(request_privacy(req)->clock));
+    bool there;
+    TRY(note_use(request_write(req), *which, &k, counter, clock_now(request_privacy(req)->clock), &there));
+    *result = there ? PASSKEY_RIGHT : PASSKEY_UNKNOWN;
+    return OK;
 }
 
 /* ---- adding, listing, removing ---- */

@@ -169,6 +169,14 @@ enum err device_forget(struct tx *tx, account_id which, id device)
     return query_changes(q) == 1 ? OK : ERR_NOT_FOUND;
 }
 
+enum err device_any(struct tx *tx, account_id which, bool *any)
+{
+    struct query *q = SQL(tx, "SELECT 1 FROM known_device WHERE account = $1 LIMIT 1");
+    bind_id(q, which.id);
+    *any = query_row(q);
+    return query_end(q);
+}
+
 enum err device_list(struct request *req, struct tx *tx, account_id which, const struct key *k,
                      json_t *list)
 {

@@ -102,13 +102,15 @@ enum err phone_give(struct tx *tx, const struct privacy *p, account_id which, co
     return put_on(tx, p, which, phone);
 }
 
-enum err phone_turn_off(struct tx *tx, account_id which, bool *was_on)
+enum err phone_turn_off(struct tx *tx, const struct clock *clock, account_id which, bool *was_on)
 {
     bool waiting;
-    struct query *q = SQL(tx, "DELETE FROM text_code WHERE account = $1");
     TRY(remove_phone(tx, which, PHONE_NEW, &waiting));
     TRY(remove_phone(tx, which, PHONE_ON, was_on));
+    /* Codes are void; that they were sent stays counted for its day. */
+    struct query *q = SQL(tx, "UPDATE text_code SET code = NULL, ends = $2 WHERE account = $1 AND ends > $2");
     bind_id(q, which.id);
+    bind_time(q, clock_now(clock));
     return query_run(q);
 }
 

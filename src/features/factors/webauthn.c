@@ -285,6 +285,10 @@ static const void *public_key_of(int64_t algorithm, str key, struct public_key *
     if (algorithm == WEBAUTHN_RS256 && (k->rs256 = rs256_pk_new()) != NULL &&
         rs256_pk_from_ptr(k->rs256, key.p, key.n) == FIDO_OK)
         return k->rs256;
+    /* A point outside the main subgroup would let signatures through that nobody made. */
+    if (algorithm == WEBAUTHN_EDDSA &&
+        (key.n != crypto_core_ed25519_BYTES || crypto_core_ed25519_is_valid_point((const unsigned char *)key.p) != 1))
+        return NULL;
     if (algorithm == WEBAUTHN_EDDSA && (k->eddsa = eddsa_pk_new()) != NULL &&
         eddsa_pk_from_ptr(k->eddsa, key.p, key.n) == FIDO_OK)
         return k->eddsa;
