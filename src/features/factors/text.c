@@ -1,6 +1,6 @@
 /*
- * Codes by text message. A number is kept for this alone (spec MYA-09): read_number() is the one place
- * that opens it, and hands it to work/sms.h, which can say nothing but a code.
+ * Codes by text message. A number is kept for this alone (spec MYA-09): beside its owner's own page and copy,
+ * read_number() is the one place that opens it, and hands it to work/sms.h, which can say nothing but a code.
  *
  * Handed over at most once: as with mail, the step is noted before it is taken, and what ends without
  * an answer is not sent again; the person is told, and asks for another.
