@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <sodium.h>
+
 enum {
     DEFAULT_CONNECTIONS = 16,
     DEFAULT_DEADLINE_MS = 5000,
@@ -174,6 +176,14 @@ void tx_end(struct tx **tx)
     t->conn = NULL;
 }
 
+void db_give_way(int attempt)
+{
+    enum { LONGEST = 6 };
+    uint32_t most = 1000000u << MIN_OF(attempt, (int)LONGEST); /* ns */
+    struct timespec pause = {0, randombytes_uniform(most)};
+    nanosleep(&pause, NULL);
+}
+
 enum err db_transact(struct db *db, struct arena *a, struct fault *f, db_work *work, void *arg)
 {
     for (int attempt = 1;; attempt++) {
@@ -189,6 +199,8 @@ enum err db_transact(struct db *db, struct arena *a, struct fault *f, db_work *w
                 *f = local;
             return e;
         }
+        tx_end(&tx);
+        db_give_way(attempt);
     }
 }
 

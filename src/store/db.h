@@ -64,6 +64,9 @@ struct fault *tx_fault(const struct tx *tx);
 struct db *tx_db(const struct tx *tx);
 /* It failed only because of another transaction: the same work, begun anew, may succeed. */
 bool tx_should_retry(const struct tx *tx);
+/* Before it is begun anew: a random moment, up to 2 ms after the first attempt, twice that after each further one, 64 ms
+ * at most. Those who were in each other's way would be again if both began at once. Hold no transaction. */
+void db_give_way(int attempt);
 /* Makes the transaction fail, so that it cannot be committed. */
 enum err tx_fail(struct tx *tx, enum err e);
 

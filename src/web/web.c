@@ -10,7 +10,7 @@
 enum {
     REQUEST_ARENA = 64 << 20,
     DEFAULT_BODY = 16 * 1024,
-    MAX_ATTEMPTS = 6,
+    MAX_ATTEMPTS = 8,
 };
 
 /* ---- opening ---- */
@@ -384,6 +384,7 @@ static enum err run_handler(struct request *req, handler *run)
             return e;
         }
         forget_attempt(req);
+        db_give_way(attempt);
         fault_clear(req->fault);
         req->response->n_headers = headers;
         req->session = session; /* a handler that signs out has cleared it */

@@ -154,6 +154,7 @@ class Misbehaving(MailCase):
         self.sign_up(p, "gone@example.com")
         self.sign_up(p, "anna@example.com")
         s.mail("anna@example.com")
+        until(lambda: len(p.events("mail-refused")) == 1, "the refusal of the recipient")
         s.behave(data=[554, 1])
         self.sign_up(p, "spam@example.com")
         until(lambda: len(p.events("mail-refused")) == 2, "the refusal of the mail itself")

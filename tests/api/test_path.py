@@ -28,7 +28,7 @@ class Path(portal.Case):
         self.assertEqual((r.status, r.location), (303, "/sign-up/sent"))
         m = p.mail(address, "/verify-email")
         self.assertEqual(m["Content-Language"], language)
-        self.assertEqual(b.sign_in(address).status, 403)  # not confirmed yet
+        self.assertEqual(b.sign_in(address).status, 401)  # not confirmed yet: as for an address that somebody has
         self.assertEqual(b.get(m.path).status, 200)
         self.assertEqual(b.post("/verify-email", {"t": m.token}, page=m.path).location, "/sign-in?done=confirmed")
         self.assertEqual(b.get(m.path).status, 410)  # once

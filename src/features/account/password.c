@@ -1,6 +1,7 @@
 #include "features/account/hasher.h"
 #include "features/account/password.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,7 +17,8 @@ struct hasher {
     unsigned long long passes;
     size_t memory;
     struct hasher_child *child;
-    char nobody[crypto_pwhash_STRBYTES]; /* the hash of a password that nobody knows */
+    pthread_mutex_t lock;
+    char nobody[crypto_pwhash_STRBYTES]; /* the hash of a password that nobody knows; empty: not made yet */
 };
 
 static bool hash(struct hasher *h, str password, char text[crypto_pwhash_STRBYTES], bool verifies)
@@ -42,10 +44,10 @@ enum err hasher_new(struct hasher **out, int64_t memory, int64_t passes, int at_
     h->passes = (unsigned long long)passes;
     h->memory = (size_t)memory;
     h->child = hasher_child_new(at_once > 0 ? at_once : cores > 0 ? (int)cores : 1);
-    struct bearer b = bearer_new();
-    if (h->child == NULL || !hash(h, str_from(b.text), h->nobody, false)) {
+    pthread_mutex_init(&h->lock, NULL);
+    if (h->child == NULL) {
         hasher_free(&h);
-        return FAIL(f, ERR_BUSY, "no memory to hash passwords (%lld bytes each)", (long long)memory);
+        return FAIL(f, ERR_BUSY, "out of memory");
     }
     *out = h;
     return OK;
@@ -56,6 +58,7 @@ void hasher_free(struct hasher **h)
     if (*h == NULL)
         return;
     hasher_child_free(&(*h)->child);
+    pthread_mutex_destroy(&(*h)->lock);
     free(*h);
     *h = NULL;
 }
@@ -71,8 +74,22 @@ enum err password_hash(struct hasher *h, struct secret password, struct arena *a
     return OK;
 }
 
+/* Made at the first password that is looked at, whoever's it is: most commands look at none. */
+static bool make_nobody(struct hasher *h)
+{
+    pthread_mutex_lock(&h->lock);
+    struct bearer b = bearer_new();
+    bool made = h->nobody[0] != '\0' || hash(h, str_from(b.text), h->nobody, false);
+    if (!made)
+        h->nobody[0] = '\0';
+    pthread_mutex_unlock(&h->lock);
+    return made;
+}
+
 bool password_verify(struct hasher *h, struct secret password, str kept)
 {
+    if (!make_nobody(h))
+        return false; /* no memory for a hash: nobody gets in */
     char text[crypto_pwhash_STRBYTES] = {0};
     bool known = kept.n > 0 && kept.n < sizeof text;
     memcpy(text, known ? kept.p : h->nobody, known ? kept.n : sizeof text);
