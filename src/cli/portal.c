@@ -17,6 +17,7 @@
 #include "privacy/policy.h"
 #include "privacy/reading.h"
 #include "privacy/retention.h"
+#include "web/place.h"
 
 enum { WORDS_BYTES = 64 << 20, MAX_OVERLAY = 4 << 20, MAX_LISTS = 64, MAX_PARTS = 64 };
 
@@ -368,6 +369,7 @@ static enum err open_rooms(struct portal *p, const struct portal_words *w, struc
         .alone = portal_on_sqlite(s),
     };
     TRY(work_open(&p->work, &work, f));
+    TRY(places_open(&p->places, s->places, f));
     struct web_config web = {
         .privacy = &p->privacy,
         .pages = w->html,
@@ -381,6 +383,7 @@ static enum err open_rooms(struct portal *p, const struct portal_words *w, struc
         .standing = g.standing,
         .rates = s->limits_off ? no_rates : portal_rates,
         .committed = wake,
+        .places = p->places,
         .behind_proxy = s->behind_proxy,
         .demo = s->demo,
     };
@@ -458,6 +461,7 @@ void portal_close(struct portal **portal)
         if (features[i]->stop)
             features[i]->stop(p);
     web_close(&p->web);
+    places_close(&p->places);
     mailer_close(&p->mailer);
     struct db *keyring = p->privacy.vault ? vault_keyring(p->privacy.vault) : NULL;
     vault_stop(&p->privacy.vault);

@@ -33,6 +33,7 @@ struct settings {
     int64_t max_connections;
     int64_t workers;
     bool limits_off; /* nobody is told that they ask too often */
+    str places; /* a file that says about where a network address is; or empty */
     struct networks staff_networks; /* from where the desk opens; none: from anywhere */
     bool behind_proxy;
     bool demo;
@@ -48,6 +49,7 @@ struct portal {
     struct work *work;
     struct web *web;
     void *passwords; /* features/account: the hasher */
+    struct places *places; /* NULL: none are known */
     void *texts;     /* features/factors: the sender of codes (struct sms), or NULL */
     void *services;  /* features/services: the forms of what can be joined */
     struct arena *arena; /* of what lives as long as the process */

@@ -1,5 +1,6 @@
 /* What handlers call. */
 #include "web/internal.h"
+#include "web/place.h"
 
 #include <assert.h>
 #include <string.h>
@@ -175,6 +176,12 @@ bool request_is_local(str path)
 {
     return path.n > 0 && path.p[0] == '/' && !str_starts(path, STR("//")) &&
            !str_has(path, '\\') && utf8_is_line(path) && path.n < 600;
+}
+
+str request_origin(const struct request *req, const struct locale *l, str address)
+{
+    str place = place_of(req->web->config.places, req->arena, l, address);
+    return place.n == 0 ? address : str_fmt(req->arena, "%.*s (%.*s)", STR_FMT(address), STR_FMT(place));
 }
 
 str request_browser(const struct request *req)

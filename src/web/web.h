@@ -102,6 +102,7 @@ struct web_config {
     standing_fn *standing; /* NULL: nobody works here, and what is GUARD_STAFF does not exist */
     const struct rate_config *rates; /* RATE_CLASSES of them */
     void (*committed)(void *app);    /* called after a write was committed; may be NULL */
+    const struct places *places; /* NULL: none are known */
     bool behind_proxy; /* X-Forwarded-For is set by a proxy of ours */
     bool demo;         /* pages say so, and link to the mail that was "sent" */
 };
@@ -200,6 +201,9 @@ str request_url(const struct request *req, struct arena *a, str path);
 bool request_is_local(str path);
 /* The browser and system that sent it, in few words ("Firefox, Windows"). */
 str request_browser(const struct request *req);
+
+/* An address as people read it: "203.0.113.9", or with about where that is, "203.0.113.9 (Lund, Sweden)". */
+str request_origin(const struct request *req, const struct locale *l, str address);
 
 /* ---- for servers ---- */
 

@@ -1,9 +1,11 @@
 """Getting back in, and knowing who got in: the security question, a second step that is lost, the mail of a
 new sign-in, the security log, passwords that many have."""
 import json
+import os
 import re
 import sqlite3
 
+import mmdb
 import portal
 from portal import PASSWORD, RELEASE, until
 from test_factors import code_of, half_in, second, set_up_app
@@ -145,6 +147,39 @@ class NewSignIn(portal.Case):
         m = until(lambda: self.told("anna@example.com"), "the mail")[0]
         self.assertNotRegex(m.text, r"(?<!/)127\.0\.0\.1")  # its link aside
         self.assertNotIn("Firefox", m.text)
+
+
+class Places(portal.Case):
+    def test_ntf_02_about_where_in_the_readers_language(self):
+        """Fails if a place is another's, in another language, kept, or shown where none is known; or a bad file starts."""
+        p = self.new_portal(env={"TROTH_BEHIND_PROXY": "true"})
+        file = os.path.join(p.dir, "places.mmdb")
+        mmdb.write(file, {
+            "198.51.100.0/24": {"city": {"names": {"en": "Gothenburg", "sv": "Göteborg"}}, "country": {"iso_code": "SE"}},
+            "203.0.113.0/24": {"country": {"iso_code": "DE"}},
+            "192.0.2.0/25": {"city": {"names": {"en": "x" * 200}}, "country": {"iso_code": "<b>"}},
+            "2001:db8::/32": {"city": {"names": {"en": "Lund"}}, "country": {"iso_code": "SE"}},
+        })
+        p.env["TROTH_PLACES"] = file
+        p.start()
+        anna = p.account("anna@example.com", language="sv")
+        shown = {}
+        for address in ("198.51.100.7", "203.0.113.9", "192.0.2.1", "192.0.2.200", "2001:db8::5"):
+            b = p.browser()
+            b.headers["X-Forwarded-For"] = address
+            b.sign_in("anna@example.com")
+            shown[address] = view(b, f"{SEC}/log").json()["events"][0]["address"]
+        self.assertEqual(shown, {"198.51.100.7": "198.51.100.7 (Göteborg, Sverige)", "203.0.113.9": "203.0.113.9 (Tyskland)",
+                                 "192.0.2.1": "192.0.2.1", "192.0.2.200": "192.0.2.200", "2001:db8::5": "2001:db8::5 (Lund, Sverige)"})
+        self.assertIn("198.51.100.7 (Göteborg, Sverige)", anna.get(SEC).text)
+        until(lambda: [m for m in p.mails() if "198.51.100.7 (Göteborg, Sverige)" in m.text], "the mail")
+        p.stop()
+        with open(f"{p.data}/troth.db", "rb") if not p.database else open(os.devnull, "rb") as f:
+            self.assertNotIn("Göteborg".encode(), f.read())
+        for wrong in (os.path.join(p.dir, "nothing.mmdb"), p.log_path):
+            run = p.cli("verify", env={"TROTH_PLACES": wrong})
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("places: ", run.stderr)
 
 
 class Log(portal.Case):

@@ -7,16 +7,17 @@
 #include "privacy/trail.h"
 
 /* Where from, as its owner may keep it (RGT-07). */
-static enum err put_origin(struct request *req, struct tx *tx, account_id which, json_t *values, bool *kept)
+static enum err put_origin(struct request *req, struct tx *tx, const struct account *x, json_t *values, bool *kept)
 {
     const struct privacy *p = request_privacy(req);
+    struct locale own = account_locale(PORTAL(req), req->arena, x);
     enum may may;
-    TRY(privacy_may(tx, p, which.id, (str){NULL, 0}, "protect-accounts", &may));
+    TRY(privacy_may(tx, p, x->id.id, (str){NULL, 0}, "protect-accounts", &may));
     *kept = may == MAY;
     json_put_moment(values, "when", req->arena, clock_now(p->clock));
     if (*kept) {
         json_put_str(values, "browser", request_browser(req));
-        json_put_str(values, "address", req->peer);
+        json_put_str(values, "address", request_origin(req, &own, req->peer));
     }
     return OK;
 }
@@ -34,7 +35,7 @@ static enum err tell_of_stranger(struct request *req, struct tx *tx, const struc
     TRY(gate_remember(req, e.same));
     if (known || !before)
         return OK;
-    TRY(put_origin(req, tx, x->id, values, &kept));
+    TRY(put_origin(req, tx, x, values, &kept));
     return account_mail(tx, PORTAL(req), x, k, kept ? "new-sign-in" : "new-sign-in-brief", x->email,
                         STR("/account/security"), values);
 }

@@ -61,7 +61,7 @@ enum err account_log(struct tx *tx, const struct privacy *p, account_id which, c
 
 /* ---- mail ---- */
 
-static struct locale locale_of(const struct portal *p, struct arena *a, const struct account *x)
+struct locale account_locale(const struct portal *p, struct arena *a, const struct account *x)
 {
     const struct catalog *c = p->privacy.catalog;
     int l = catalog_find_language(c, x->language);
@@ -76,7 +76,7 @@ enum err account_mail(struct tx *tx, struct portal *p, const struct account *to,
 {
     struct arena *a = tx_arena(tx);
     struct email e;
-    struct locale l = locale_of(p, a, to);
+    struct locale l = account_locale(p, a, to);
     CLEANUP(json_done) json_t *all = values ? json_deep_copy(values) : json_object();
     TRY(tx_fail(tx, email_parse(a, address, &e)));
     json_put_str(all, "product", p->privacy.organisation->product);

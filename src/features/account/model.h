@@ -165,6 +165,9 @@ CHECKED enum err unsubscribe_find(const struct privacy *p, str token, struct are
 CHECKED enum err account_set_news(struct tx *tx, struct portal *p, account_id which, bool wanted,
                                   const char *language, const char *way);
 
+/* The language and time zone that the person chose. */
+struct locale account_locale(const struct portal *p, struct arena *a, const struct account *x);
+
 /* A line in the security log, of something that needs no browser to have happened. */
 CHECKED enum err account_log(struct tx *tx, const struct privacy *p, account_id which, const struct key *k,
                              const char *kind);

@@ -72,7 +72,7 @@ static void put_event(struct request *req, const struct trail_event *e, json_t *
     json_put_str(j, "what", in_words(req, "security_event", "kind", e->kind));
     json_put_moment(j, "when", req->arena, e->made);
     json_put_str(j, "browser", e->browser);
-    json_put_str(j, "address", e->address);
+    json_put_str(j, "address", request_origin(req, &req->locale, e->address));
     json_put_bool(j, "has_origin", e->browser.n > 0 || e->address.n > 0);
     put_note(req, e, j);
 }

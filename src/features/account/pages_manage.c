@@ -255,7 +255,7 @@ static enum err show_security(struct request *req)
         json_put_bool(s, "current", id_eq(sessions[i].id, req->session.id));
         json_put_str(s, "browser", sessions[i].browser);
         json_put_bool(s, "unknown_browser", sessions[i].browser.n == 0);
-        json_put_str(s, "address", sessions[i].address);
+        json_put_str(s, "address", request_origin(req, &req->locale, sessions[i].address));
         json_put_bool(s, "has_address", sessions[i].address.n > 0);
         json_put_moment(s, "made", req->arena, sessions[i].made);
         json_put_moment(s, "seen", req->arena, sessions[i].seen);
