@@ -361,6 +361,15 @@ enum err verify_check_names(const struct inventory *v, const struct verify_facts
     return OK;
 }
 
+/* What this run has not looked at is no promise any more. */
+static enum err forget_unmade(struct tx *tx, void *arg)
+{
+    const moment *began = arg;
+    struct query *q = SQL(tx, "DELETE FROM promise_check WHERE checked < $1");
+    bind_time(q, *began);
+    return query_run(q);
+}
+
 enum err verify_run(const struct privacy *p, const struct verify_facts *facts, int *broken,
                     struct fault *f)
 {
@@ -368,6 +377,7 @@ enum err verify_run(const struct privacy *p, const struct verify_facts *facts, i
     const struct inventory *v = p->inventory;
     struct arena *a = arena_new(1 << 20);
     enum err e = OK;
+    moment began = clock_now(p->clock);
     for (size_t i = 0; i < COUNT(builtins) && e == OK; i++)
         e = run_one(&r, str_from(builtins[i].key), &builtins[i], NULL, NULL, f);
     for (size_t i = 0; i < v->n_promises && e == OK; i++)
@@ -377,6 +387,8 @@ enum err verify_run(const struct privacy *p, const struct verify_facts *facts, i
             if (!v->records[i].rules[k].implied)
                 e = run_one(&r, rule_promise(a, &v->records[i].rules[k]), NULL, NULL,
                             &v->records[i].rules[k], f);
+    if (e == OK)
+        e = db_transact(p->db, a, f, forget_unmade, &began);
     arena_free(&a);
     if (broken)
         *broken = r.broken;
@@ -457,14 +469,21 @@ enum err verify_states(struct tx *tx, const struct privacy *p, const struct loca
     return query_end(q);
 }
 
+/* How many there are, without their words: every page of the portal's front asks. */
+static int64_t number_of(const struct inventory *v)
+{
+    int64_t n = (int64_t)(COUNT(builtins) + v->n_promises);
+    for (size_t i = 0; i < v->n_records; i++)
+        for (size_t k = 0; k < v->records[i].n_rules; k++)
+            n += !v->records[i].rules[k].implied;
+    return n;
+}
+
 enum err verify_count(struct tx *tx, const struct privacy *p, int64_t *kept, int64_t *all)
 {
-    size_t n;
-    struct promise_state *list = list_promises(p, NULL, tx_arena(tx), &n);
-    struct query *q = SQL(tx, "SELECT promise FROM promise_check WHERE verdict = 'kept'");
-    *kept = 0;
-    *all = (int64_t)n;
-    while (query_row(q))
-        *kept += state_of(list, n, row_text(q, 0)) != NULL;
+    struct query *q = SQL(tx, "SELECT count(*) FROM promise_check WHERE verdict = 'kept'");
+    *all = number_of(p->inventory);
+    /* One that is no longer made leaves with the next run. */
+    *kept = query_row(q) ? MIN_OF(row_int(q, 0), *all) : 0;
     return query_end(q);
 }

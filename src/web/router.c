@@ -1,13 +1,43 @@
 #include "web/router.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *const reads_by_role[] = {"*", NULL};
 
+/* A path without segments, found by search: most requests are for one. */
+struct fixed {
+    str path;
+    const struct route *row;
+};
+
 struct router {
     const struct route **rows;
     size_t n;
+    struct fixed *fixed; /* sorted by path */
+    size_t n_fixed;
+    const struct route **patterns; /* the others */
+    size_t n_patterns;
 };
+
+static int compare_fixed(const void *x, const void *y)
+{
+    const struct fixed *a = x, *b = y;
+    return str_cmp(a->path, b->path);
+}
+
+static void sort_rows(struct router *r, struct arena *a)
+{
+    r->fixed = ARENA_ARRAY(a, struct fixed, r->n + 1);
+    r->patterns = ARENA_ARRAY(a, const struct route *, r->n + 1);
+    for (size_t i = 0; i < r->n; i++) {
+        if (strchr(r->rows[i]->path, ':'))
+            r->patterns[r->n_patterns++] = r->rows[i];
+        else
+            r->fixed[r->n_fixed++] = (struct fixed){str_from(r->rows[i]->path), r->rows[i]};
+    }
+    qsort(r->fixed, r->n_fixed, sizeof *r->fixed, compare_fixed);
+}
 
 static enum err check_row(const struct route *row, struct fault *f)
 {
@@ -71,6 +101,7 @@ enum err router_new(struct arena *a, const struct inventory *v, const struct rou
             r->rows[r->n++] = row;
         }
     }
+    sort_rows(r, a);
     for (size_t i = 0; i < r->n; i++)
         TRY(check_again(r, r->rows[i], f));
     *out = r;
@@ -111,38 +142,45 @@ static bool fits(const char *pattern, str path, str segments[MAX_SEGMENTS])
     return p.n == 0 && path.n == 0;
 }
 
-static const struct route *find(const struct router *r, enum method method, str path,
-                                str segments[MAX_SEGMENTS], bool exact, int *allowed)
+static const struct route *take(const struct route *row, enum method method, int *allowed)
 {
     enum method wanted = method == METHOD_HEAD ? METHOD_GET : method;
+    *allowed |= row->method == METHOD_GET ? METHOD_GET | METHOD_HEAD : (int)row->method;
+    return row->method == wanted ? row : NULL;
+}
+
+static const struct route *find_fixed(const struct router *r, enum method method, str path, int *allowed)
+{
     const struct route *found = NULL;
-    str own[MAX_SEGMENTS];
-    for (size_t i = 0; i < r->n && found == NULL; i++) {
-        const struct route *row = r->rows[i];
-        if ((strchr(row->path, ':') == NULL) != exact || !fits(row->path, path, own))
-            continue;
-        *allowed |= row->method == METHOD_GET ? METHOD_GET | METHOD_HEAD : (int)row->method;
-        if (row->method == wanted) {
-            found = row;
-            memcpy(segments, own, sizeof own);
-        }
+    size_t from = 0, to = r->n_fixed;
+    while (from < to) { /* the first of that path */
+        size_t middle = from + (to - from) / 2;
+        if (str_cmp(r->fixed[middle].path, path) < 0)
+            from = middle + 1;
+        else
+            to = middle;
     }
+    for (; found == NULL && from < r->n_fixed && str_eq(r->fixed[from].path, path); from++)
+        found = take(r->fixed[from].row, method, allowed);
     return found;
 }
 
 const struct route *router_find(const struct router *r, enum method method, str path,
                                 str segments[MAX_SEGMENTS], int *allowed)
 {
+    str own[MAX_SEGMENTS];
     *allowed = 0;
-    const struct route *found = find(r, method, path, segments, true, allowed);
-    return found || *allowed ? found : find(r, method, path, segments, false, allowed);
-}
-
-bool router_is_staffs(const struct router *r, str path)
-{
-    str segments[MAX_SEGMENTS];
-    int allowed;
-    const struct route *get = router_find(r, METHOD_GET, path, segments, &allowed);
-    const struct route *post = router_find(r, METHOD_POST, path, segments, &allowed);
-    return (get && get->guard == GUARD_STAFF) || (post && post->guard == GUARD_STAFF);
+    for (int i = 0; i < MAX_SEGMENTS; i++)
+        segments[i] = (str){NULL, 0};
+    const struct route *found = find_fixed(r, method, path, allowed);
+    if (found || *allowed)
+        return found;
+    for (size_t i = 0; i < r->n_patterns && found == NULL; i++) {
+        if (!fits(r->patterns[i]->path, path, own))
+            continue;
+        found = take(r->patterns[i], method, allowed);
+        if (found)
+            memcpy(segments, own, sizeof own);
+    }
+    return found;
 }
