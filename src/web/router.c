@@ -184,3 +184,12 @@ const struct route *router_find(const struct router *r, enum method method, str 
     }
     return found;
 }
+
+bool router_is_staffs(const struct router *r, str path)
+{
+    str segments[MAX_SEGMENTS];
+    int allowed;
+    const struct route *get = router_find(r, METHOD_GET, path, segments, &allowed);
+    const struct route *post = router_find(r, METHOD_POST, path, segments, &allowed);
+    return (get && get->guard == GUARD_STAFF) || (post && post->guard == GUARD_STAFF);
+}

@@ -286,7 +286,9 @@ def rows_of_registration(b, portal, name):
             return "i", ""
         return ("n", value) if re.fullmatch(r"\d{1,18}", value) else ("s", value)
 
-    return [(text, [kind(v) for v in values]) for text, values in inserts if account in values or intake in values]
+    # What was begun anew stands in the log twice.
+    once = {(text, *values[:2]): (text, values) for text, values in inserts if account in values or intake in values}
+    return [(text, [kind(v) for v in values]) for text, values in once.values()]
 
 
 def for_bare(rows):
