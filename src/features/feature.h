@@ -26,6 +26,7 @@ struct settings {
     str sms, sms_prefixes; /* an empty sms: no codes by text message */
     int64_t sms_per_day;
     str organisation_file; /* empty: the one of the demo */
+    str catalogue;         /* what is licensed (catalogue.yaml); empty: the one of the demo */
     str overlay;           /* a folder with the operator's own views and translations; or empty */
     struct term reopen_window; /* how long a closed account can be reopened */
     int64_t argon_memory;      /* bytes */
@@ -52,6 +53,8 @@ struct portal {
     struct places *places; /* NULL: none are known */
     void *texts;     /* features/factors: the sender of codes (struct sms), or NULL */
     void *services;  /* features/services: the forms of what can be joined */
+    str catalogue_name, catalogue_text; /* the file of products, as it was read */
+    void *catalogue; /* features/licenses: the same, taken apart */
     struct arena *arena; /* of what lives as long as the process */
     moment started;
 };
