@@ -98,6 +98,7 @@ const struct config_key config_keys[] = {
     {"sms_prefixes", KEY_TEXT, AT(sms_prefixes), PREFIXES, .wrong = wrong_prefixes, .about = "Where text messages may go: the beginnings of numbers, one blank between them."},
     {"sms_per_day", KEY_INT, AT(sms_per_day), "2000", .least = 1, .most = 10000000, .about = "Text messages a day at most, from the whole portal: fraud by expensive numbers ends there."},
     {"organisation_file", KEY_TEXT, AT(organisation_file), "", .about = "Who runs the portal (organisation.yaml); otherwise the demo's."},
+    {"catalogue", KEY_TEXT, AT(catalogue), "", .about = "What is licensed: products, terms, devices (catalogue.yaml); otherwise the demo's."},
     {"places", KEY_TEXT, AT(places), "", .about = "A file that says about where a network address is (MaxMind's format, .mmdb): sign-ins are shown with the place. Without it, with the address alone."},
     {"overlay", KEY_TEXT, AT(overlay), "", .about = "A folder of your own that lies over ours: ROOM/views/NAME.html, ROOM/locale/CODE.mo."},
     {"reopen_window", KEY_TERM, AT(reopen_window), "P14D", .about = "How long a closed account can be reopened; never past the promised month."},

@@ -134,6 +134,18 @@ static enum err read_organisation(struct portal_words *w, struct inventory *v, c
     return OK;
 }
 
+/* What is licensed. The feature takes it apart, and says in which line what is wrong. */
+static enum err read_catalogue(struct portal *p, struct fault *f)
+{
+    const struct settings *s = p->settings;
+    p->catalogue_name = STR("catalogue.yaml");
+    p->catalogue_text = embedded_file("demo/catalogue.yaml");
+    if (s->catalogue.n == 0)
+        return OK;
+    p->catalogue_name = s->catalogue;
+    return file_read(p->arena, str_cstr(p->arena, s->catalogue), MAX_OVERLAY, &p->catalogue_text, f);
+}
+
 struct text_check {
     const struct catalog *catalog;
     struct fault *fault;
@@ -415,6 +427,7 @@ static enum err open_portal(struct portal *p, enum portal_need need, int *change
         if (features[i]->before)
             TRY(features[i]->before(p, f));
     TRY(portal_words(&w, p->settings, p->arena, f));
+    TRY(read_catalogue(p, f));
     struct files *files = ARENA_NEW(p->arena, struct files);
     files->dir = str_cstr(p->arena, str_fmt(p->arena, "%.*s/files", STR_FMT(p->settings->data)));
     p->privacy.inventory = w.inventory;

@@ -26,6 +26,7 @@ struct settings {
     str sms, sms_prefixes; /* an empty sms: no codes by text message */
     int64_t sms_per_day;
     str organisation_file; /* empty: the one of the demo */
+    str catalogue;         /* what is licensed (catalogue.yaml); empty: the one of the demo */
     str overlay;           /* a folder with the operator's own views and translations; or empty */
     struct term reopen_window; /* how long a closed account can be reopened */
     int64_t argon_memory;      /* bytes */
@@ -57,6 +58,8 @@ struct portal {
     void (*waiting)(struct portal *p, id binding);
     /* A file that is part of the program ("connect/openapi.yaml"); empty where there is none. */
     str (*file)(const char *path);
+    str catalogue_name, catalogue_text; /* the file of products, as it was read */
+    void *catalogue; /* features/licenses: the same, taken apart */
     struct arena *arena; /* of what lives as long as the process */
     moment started;
 };

@@ -1,4 +1,4 @@
-/* Inside vault: what vault.c and rotate.c share. */
+/* Inside vault: what vault.c, sign.c and rotate.c share. */
 #ifndef VAULT_INTERNAL_H
 #define VAULT_INTERNAL_H
 
@@ -38,6 +38,16 @@ CHECKED enum err vault_unwrap(struct vault *v, struct arena *a, str master, str 
 /* Reads the key files again. */
 CHECKED enum err vault_load_masters(struct vault *v, struct fault *f);
 str vault_subject_label(struct arena *a, id subject);
+
+/* A secret of the installation's, newest generation first; made where there is none. */
+struct secret_keys {
+    struct key key[2];
+    int64_t generation[2];
+    int n;
+};
+void secret_keys_wipe(struct secret_keys *s); /* for CLEANUP */
+CHECKED enum err vault_secret(struct vault *v, const char *secret, struct secret_keys *out,
+                              struct arena *a, struct fault *f);
 str vault_secret_label(struct arena *a, str name, int64_t generation);
 
 #endif

@@ -473,13 +473,7 @@ static enum err add_secret(struct tx *tx, void *arg)
     return query_run(q);
 }
 
-struct secret_keys {
-    struct key key[2];
-    int64_t generation[2];
-    int n;
-};
-
-static void secret_keys_wipe(struct secret_keys *s)
+void secret_keys_wipe(struct secret_keys *s)
 {
     sodium_memzero(s, sizeof *s);
 }
@@ -513,18 +507,23 @@ static enum err read_secret(struct vault *v, const char *name, struct secret_key
     return e == OK ? OK : FAIL(f, e, "%s", first.text);
 }
 
+enum err vault_secret(struct vault *v, const char *secret, struct secret_keys *out, struct arena *a,
+                      struct fault *f)
+{
+    TRY(read_secret(v, secret, out, a, f));
+    if (out->n == 0) {
+        struct secret_work w = {v, secret, false};
+        TRY(db_transact(v->keyring, a, f, add_secret, &w));
+        TRY(read_secret(v, secret, out, a, f));
+    }
+    return out->n > 0 ? OK : FAIL(f, ERR_IO, "the secret %s was not made", secret);
+}
+
 enum err vault_hash(struct vault *v, const char *secret, str text, struct vault_hashes *out,
                     struct arena *a, struct fault *f)
 {
     CLEANUP(secret_keys_wipe) struct secret_keys keys = {.n = 0};
-    TRY(read_secret(v, secret, &keys, a, f));
-    if (keys.n == 0) {
-        struct secret_work w = {v, secret, false};
-        TRY(db_transact(v->keyring, a, f, add_secret, &w));
-        TRY(read_secret(v, secret, &keys, a, f));
-    }
-    if (keys.n == 0)
-        return FAIL(f, ERR_IO, "the secret %s was not made", secret);
+    TRY(vault_secret(v, secret, &keys, a, f));
     for (int i = 0; i < keys.n; i++) {
         crypto_generichash(out->bytes[i], VAULT_HASH_BYTES, (const unsigned char *)text.p, text.n,
                            keys.key[i].bytes, KEY_BYTES);

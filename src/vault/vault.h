@@ -117,6 +117,24 @@ CHECKED enum err vault_renew_secret(struct vault *v, const char *secret, struct 
 CHECKED enum err vault_retire_secret(struct vault *v, const char *secret, struct arena *a,
                                      struct fault *f);
 
+/*
+ * Signing (Ed25519, RFC 8032): the secret is the seed, and leaves the vault no more than that of a hash.
+ * While two generations are there, the caller says which signs: so a new key can be published before
+ * it is used. vault_renew_secret() and vault_retire_secret() as above.
+ */
+enum { VAULT_PUBLIC_BYTES = 32, VAULT_SIGNATURE_BYTES = 64 };
+struct vault_signers {
+    unsigned char public_key[2][VAULT_PUBLIC_BYTES]; /* newest first */
+    int64_t generation[2];
+    int n; /* 1 or 2 */
+};
+CHECKED enum err vault_signers(struct vault *v, const char *secret, struct vault_signers *out,
+                               struct arena *a, struct fault *f);
+/* ERR_NOT_FOUND: that generation was retired. */
+CHECKED enum err vault_sign(struct vault *v, const char *secret, int64_t generation, str text,
+                            unsigned char signature[VAULT_SIGNATURE_BYTES], struct arena *a,
+                            struct fault *f);
+
 /* ---- the master key ---- */
 
 struct vault_state {

@@ -166,8 +166,9 @@ enum err mail_add(struct tx *tx, const struct mailer *m, const struct mail *mail
     const struct purpose *purpose = inventory_purpose(p->inventory, str_from(mail->purpose));
     if (purpose == NULL)
         return FAIL(tx_fault(tx), ERR_DENIED, "mail %s: purpose %s is not declared", mail->kind, mail->purpose);
-    if (purpose->marketing != (mail->unsubscribe_url.n > 0))
-        return FAIL(tx_fault(tx), ERR_DENIED, "mail %s: marketing has a way out, and only marketing",
+    bool on_consent = purpose->marketing || purpose->basis == BASIS_CONSENT;
+    if (on_consent != (mail->unsubscribe_url.n > 0))
+        return FAIL(tx_fault(tx), ERR_DENIED, "mail %s: marketing, and what was consented to, has a way out, and only that",
                     mail->kind);
     id name = id_new();
     str content;
@@ -225,15 +226,16 @@ static enum err read_mail_row(struct tx *tx, struct sending *s, bool *found)
     return privacy_unseal(a, &k, "mail", "content", s->mail, content, &s->content, tx_fault(tx));
 }
 
-/* Marketing asks at the moment of use (CNS-04). */
+/* Marketing, and what rests on a consent, asks at the moment of use (CNS-04). */
 static enum err may_send(struct tx *tx, struct sending *s, bool *yes)
 {
     const struct privacy *p = s->m->config.privacy;
     const struct purpose *purpose = inventory_purpose(p->inventory, s->purpose);
     bool holds;
     enum may may = MAY_NOT_DECLARED;
-    *yes = purpose != NULL && !purpose->marketing;
-    if (purpose == NULL || !purpose->marketing)
+    bool asks = purpose == NULL || purpose->marketing || purpose->basis == BASIS_CONSENT;
+    *yes = !asks;
+    if (!asks || purpose == NULL)
         return OK;
     TRY(privacy_may(tx, p, s->subject, (str){NULL, 0}, str_cstr(tx_arena(tx), s->purpose), &may));
     if (may == MAY && purpose->basis == BASIS_CONSENT)

@@ -7,8 +7,8 @@
  * know whether the server has the mail; it is then not sent again, and counted as uncertain. A
  * crash before the note sends it again, for the server has only a part that it throws away.
  *
- * Each message has a purpose. One that is marketing asks privacy_may() when it is sent, not only when
- * it is queued, and carries a way out (RFC 8058).
+ * Each message has a purpose. One that is marketing, or rests on consent, asks privacy_may() when it is
+ * sent, not only when it is queued, and carries a way out (RFC 8058).
  */
 #ifndef WORK_MAIL_H
 #define WORK_MAIL_H
@@ -44,12 +44,12 @@ struct mail {
     str to;                  /* as email_parse() calls `wire` */
     const struct locale *locale;
     str action_url;          /* absolute; empty where there is none */
-    str unsubscribe_url;     /* absolute; marketing needs one */
+    str unsubscribe_url;     /* absolute; marketing, and what rests on consent, needs one */
     const json_t *values;    /* for the texts; may be NULL */
 };
 
 /* Queues it, with the job that sends it, in the caller's transaction. ERR_DENIED: its purpose is not
- * declared, or is marketing without a way out. */
+ * declared, or is marketing or rests on consent, and has no way out. */
 CHECKED enum err mail_add(struct tx *tx, const struct mailer *m, const struct mail *mail);
 
 /* The job that sends one: its payload is the mail's ID. `mailer_of` finds the mailer in the app. */

@@ -43,6 +43,8 @@ static const struct route routes[] = {
     {METHOD_POST, API "/purchases", hand_over, GUARD_DEVICE, RATE_REPORT, .body_max = PURCHASE_BODY,
      .message = connect_check},
     DEVICE(METHOD_GET, "/license-file", get_license_file, RATE_REPORT),
+    APP(METHOD_GET, "/keys", get_keys, RATE_PAGE),
+    APP(METHOD_GET, "/revocations", get_revocations, RATE_PAGE),
     DEVICE(METHOD_POST, "/disconnections", disconnect, RATE_REPORT),
     {0},
 };

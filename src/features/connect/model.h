@@ -141,6 +141,8 @@ enum err report_position(struct request *req);
 enum err add_code(struct request *req);
 enum err hand_over(struct request *req);
 enum err get_license_file(struct request *req);
+enum err get_keys(struct request *req);
+enum err get_revocations(struct request *req);
 enum err disconnect(struct request *req);
 enum err authorize_device(struct request *req);
 enum err give_token(struct request *req);

@@ -299,6 +299,7 @@ static enum err say_why(struct request *req, const char *why)
         {LICENSE_ERROR_COOLING, 409, MSG("problem.license-moved-lately")},
         {LICENSE_ERROR_OVER, 409, MSG("problem.license-expired")},
         {LICENSE_ERROR_PRODUCT, 409, MSG("problem.other-product")},
+        {LICENSE_ERROR_JOIN, 403, MSG("problem.restricted")},
         {PURCHASE_ERROR_FORGED, 422, MSG("problem.purchase-signature-wrong")},
         {PURCHASE_ERROR_OTHER, 422, MSG("problem.purchase-data-differs")},
         {PURCHASE_ERROR_ITEM, 404, MSG("problem.purchase-unknown-item")},
@@ -412,13 +413,15 @@ enum err hand_over(struct request *req)
 
 enum err get_license_file(struct request *req)
 {
-    struct binding b = *bound(req);
+    CLEANUP(key_wipe) struct key k;
+    struct binding b;
     license_id license;
+    struct tx *tx;
     str file;
-    TRY(connect_may(req, request_read(req), b.account));
-    enum err e = license_on_device(request_read(req), PORTAL(req), b.account, b.device.id, b.app, &license);
+    TRY(bound_for_writing(req, &tx, &b, &k));
+    enum err e = license_of_device(tx, b.account, b.device.id, b.app, &license);
     if (e == OK)
-        e = license_file(request_read(req), PORTAL(req), b.account, license, b.device.id, req->arena, &file);
+        e = license_file(tx, PORTAL(req), b.account, license, b.device.id, req->arena, &file);
     if (e == ERR_NOT_FOUND || e == ERR_DENIED) {
         fault_clear(req->fault);
         return request_problem(req, 404, MSG("problem.no-license"));
@@ -426,6 +429,21 @@ enum err get_license_file(struct request *req)
     TRY(e);
     response_header(req->response, "Cache-Control", STR("no-store"));
     return request_bytes(req, 200, "application/octet-stream", file);
+}
+
+enum err get_keys(struct request *req)
+{
+    TRY(license_keys(request_write(req), PORTAL(req), req->view));
+    response_header(req->response, "Cache-Control", STR("public, max-age=3600"));
+    return request_json(req, 200);
+}
+
+enum err get_revocations(struct request *req)
+{
+    str list;
+    TRY(license_revocations(request_write(req), PORTAL(req), req->arena, &list));
+    response_header(req->response, "Cache-Control", STR("public, max-age=300"));
+    return request_bytes(req, 200, "application/octet-stream", list);
 }
 
 /* ---- the end ---- */

@@ -20,7 +20,8 @@ enum { LICENSE_CODE_LENGTH = 25, LICENSE_CODE_TEXT = 29 };
 
 struct product {
     str key;          /* "total-security" */
-    str edition;      /* "standard", "family", "trial" … */
+    struct texts name;
+    str edition;      /* "standard", "family", "office" … */
     str application;  /* the application ID that it is for (WPF-17) */
     struct term term; /* how long a license lasts from its activation */
     struct term grace;
@@ -30,10 +31,13 @@ struct product {
     bool trial;
     int64_t price;    /* in the currency's smallest unit; 0: not sold here */
     str currency;
+    str price_text;   /* as the file has it: "499.00 SEK" */
     str store_item;   /* its name in app stores (WPF-25); or empty */
 };
 /* Name in the reader's language. */
 str product_name(const struct product *p, const struct locale *l);
+/* The same by key; the key itself where the catalogue has it no more. */
+str product_title(const struct portal *p, str key, const struct locale *l);
 /* NULL: no such product. */
 const struct product *product_named(const struct portal *p, str key);
 const struct product *product_of_store_item(const struct portal *p, str item);
@@ -57,6 +61,7 @@ enum code_shape license_code_check(str typed, char out[LICENSE_CODE_LENGTH]);
 #define LICENSE_ERROR_COOLING  "license-moved-lately"
 #define LICENSE_ERROR_OVER     "license-expired"
 #define LICENSE_ERROR_PRODUCT  "other-product"
+#define LICENSE_ERROR_JOIN     "not-enrolled" /* in My Account */
 
 struct license {
     license_id id;
@@ -68,16 +73,19 @@ struct license {
     str code;                         /* opened; empty where there was none, or without a key */
 };
 
-/* Adds a code to the account (MYA-42). *why is one of the above where it is refused. Tries are counted
- * and limited in a transaction of their own; hold no other. */
+/* Adds a code to the account (MYA-42). *why is one of the above where it is refused; with CODE_ERROR_MINE
+ * *out is the license that the account has of it. Tries are counted and limited in a transaction of their
+ * own; hold no other. An app that sends a code wants both: this, then license_bind(). */
 CHECKED enum err license_redeem(struct portal *p, account_id which, const struct key *k, str typed,
                                 struct arena *a, license_id *out, const char **why, struct fault *f);
-/* A license without a code: bought, from an app store, a trial (one for each product and account). */
+/* A license without a code: bought, from an app store, a trial. ERR_CONFLICT: that trial was had (one for
+ * each product and account); ERR_DENIED: not enrolled in My Account. */
 CHECKED enum err license_grant(struct tx *tx, struct portal *p, account_id which, const struct key *k,
                                const struct product *product, const char *origin, license_id *out);
 /* Ends one for good (refund, misuse); its devices hear of it. */
 CHECKED enum err license_revoke(struct tx *tx, struct portal *p, account_id which, license_id license);
-/* A further term, from the end of the present one. */
+/* A further term, from the end of the present one, or from now where that has passed. ERR_CONFLICT: it is
+ * revoked, or not yet activated. */
 CHECKED enum err license_renew(struct tx *tx, struct portal *p, account_id which, license_id license,
                                moment *expires);
 
@@ -88,7 +96,9 @@ CHECKED enum err license_get(struct tx *tx, struct portal *p, account_id which, 
 
 /* ---- on devices (MYA-43). A device is its ID: this feature does not know more of it. ---- */
 
-/* A seat on the device; the first activates the license. *why where it is refused. */
+/* A seat on the device; the first activates the license. *why where it is refused (ERR_CONFLICT,
+ * ERR_DENIED, ERR_INPUT). A device that has a seat for the application by another license of the account's
+ * moves over: that seat is free at once. Again for the same device: nothing. */
 CHECKED enum err license_bind(struct tx *tx, struct portal *p, account_id which, license_id license,
                               id device, str application, const char **why);
 /* The seat is free again; after LICENSE_COOLING another device can have it. */
@@ -108,8 +118,18 @@ CHECKED enum err license_leaves(struct tx *tx, struct portal *p, account_id whic
 CHECKED enum err license_codes_for(struct tx *tx, struct portal *p, account_id which,
                                    const struct key *k, id device, str **codes, size_t *n);
 
-/* A signed license file for offline use (Ed25519): bytes to save as a file. */
+/* The seat of a device for an application. ERR_NOT_FOUND. */
+CHECKED enum err license_of_device(struct tx *tx, account_id which, id device, str application,
+                                   license_id *out);
+
+/* A signed license file for offline use (Ed25519; docs/license-file.md): bytes to save as a file. A write
+ * transaction: it notes until when the file is good. ERR_NOT_FOUND: no seat; ERR_DENIED: it is over. */
 CHECKED enum err license_file(struct tx *tx, struct portal *p, account_id which, license_id license,
                               id device, struct arena *a, str *out);
+/* The signed list of seats whose files are void before their time. It makes the first key where there is
+ * none: a write transaction. */
+CHECKED enum err license_revocations(struct tx *tx, struct portal *p, struct arena *a, str *out);
+/* {"keys": […]}: a JWK Set (RFC 7517), public keys that sign, will sign, or have signed what is good. */
+CHECKED enum err license_keys(struct tx *tx, struct portal *p, json_t *out);
 
 #endif
