@@ -428,7 +428,7 @@ enum err get_license_file(struct request *req)
     }
     TRY(e);
     response_header(req->response, "Cache-Control", STR("no-store"));
-    return request_bytes(req, 200, "application/octet-stream", file);
+    return request_bytes(req, 200, "application/jose", file);
 }
 
 enum err get_keys(struct request *req)
@@ -443,7 +443,7 @@ enum err get_revocations(struct request *req)
     str list;
     TRY(license_revocations(request_write(req), PORTAL(req), req->arena, &list));
     response_header(req->response, "Cache-Control", STR("public, max-age=300"));
-    return request_bytes(req, 200, "application/octet-stream", list);
+    return request_bytes(req, 200, "application/jose", list);
 }
 
 /* ---- the end ---- */
