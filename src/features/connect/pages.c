@@ -51,6 +51,16 @@ static enum err show_disconnecting(struct request *req)
     return show_text(req, MSG("disconnecting.title"), MSG("disconnecting.text"), MSG("disconnecting.devices"), "/account/devices");
 }
 
+/* The list as views want it: what has no group says so. */
+static void put_list(struct request *req, json_t *to)
+{
+    json_t *list = json_put_array(to, "fields");
+    statement_put_fields(PORTAL(req), req->arena, &req->locale, list);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_object_get(json_array_get(list, i), "group") == NULL)
+            json_put(json_array_get(list, i), "group", json_null());
+}
+
 /* ---- statements ---- */
 
 static enum err show_statement(struct request *req)
@@ -65,7 +75,7 @@ static enum err show_statement(struct request *req)
     json_put_text(req->view, "application", x->id);
     put_paragraphs(req->view, "paragraphs", json_get_str(statement, "text"));
     json_put(req->view, "documents", json_incref(json_object_get(statement, "documents")));
-    statement_put_fields(PORTAL(req), req->arena, &req->locale, json_put_array(req->view, "fields"));
+    put_list(req, req->view);
     return request_page(req, "connect/statement");
 }
 
@@ -75,7 +85,7 @@ void put_policy_part(struct request *req, str service)
     if (!str_is(service, "my-account"))
         return;
     json_t *part = json_put_object(req->view, "told");
-    statement_put_fields(PORTAL(req), req->arena, &req->locale, json_put_array(part, "fields"));
+    put_list(req, part);
     json_t *list = json_put_array(part, "applications");
     for (size_t i = 0; i < document_of(req)->n_applications; i++) {
         json_t *j = json_add_object(list);
@@ -207,7 +217,7 @@ static void put_operations(struct request *req)
         str tag = json_get_str(json_array_get(tags, t), "name");
         json_t *g = json_add_object(groups);
         json_put_str(g, "tag", tag);
-        json_put_str(g, "title", text_of(req, str_fmt(req->arena, "developers.tag-%.*s", STR_FMT(tag)).p));
+        json_put_str(g, "title", text_of(req, str_fmt(req->arena, "developers.tag.%.*s", STR_FMT(tag)).p));
         json_t *list = json_put_array(g, "operations");
         for (size_t i = 0; i < d->n_operations; i++)
             if (str_is(tag, d->operations[i].tag))
