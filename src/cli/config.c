@@ -7,6 +7,7 @@
 #include "base/email.h"
 #include "base/file.h"
 #include "base/network.h"
+#include "work/live.h"
 #include "work/sms.h"
 
 enum { MAX_FILE = 256 * 1024, NAME_BYTES = 64 };
@@ -100,6 +101,7 @@ const struct config_key config_keys[] = {
     {"organisation_file", KEY_TEXT, AT(organisation_file), "", .about = "Who runs the portal (organisation.yaml); otherwise the demo's."},
     {"catalogue", KEY_TEXT, AT(catalogue), "", .about = "What is licensed: products, terms, devices (catalogue.yaml); otherwise the demo's."},
     {"places", KEY_TEXT, AT(places), "", .about = "A file that says about where a network address is (MaxMind's format, .mmdb): sign-ins are shown with the place. Without it, with the address alone."},
+    {"live", KEY_TEXT, AT(live), "", .wrong = live_wrong_targets, .about = "Where nginx takes word for apps and pages that wait (nchan; deploy/nginx.conf): http://127.0.0.1:PORT, a blank between several. Without it nobody waits: all look again by themselves."},
     {"overlay", KEY_TEXT, AT(overlay), "", .about = "A folder of your own that lies over ours: ROOM/views/NAME.html, ROOM/locale/CODE.mo."},
     {"reopen_window", KEY_TERM, AT(reopen_window), "P14D", .about = "How long a closed account can be reopened; never past the promised month."},
     {"argon_memory", KEY_BYTES_SIZE, AT(argon_memory), "67108864", .least = 8 << 20, .most = (int64_t)4 << 30, .about = "Memory of one password hash, in bytes (Argon2id; RFC 9106's second choice)."},

@@ -34,6 +34,7 @@ struct settings {
     int64_t max_connections;
     int64_t workers;
     bool limits_off; /* nobody is told that they ask too often */
+    str live;   /* where nginx is told that whoever waits should look again; or empty */
     str places; /* a file that says about where a network address is; or empty */
     struct networks staff_networks; /* from where the desk opens; none: from anywhere */
     bool behind_proxy;
@@ -51,6 +52,7 @@ struct portal {
     struct web *web;
     void *passwords; /* features/account: the hasher */
     struct places *places; /* NULL: none are known */
+    struct live *live;     /* NULL: nobody holds connections for us */
     void *texts;     /* features/factors: the sender of codes (struct sms), or NULL */
     void *services;  /* features/services: the forms of what can be joined */
     void *connect;   /* features/connect: the declared protocol */

@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "features/licenses/licenses.h"
+#include "features/live/live.h"
 #include "features/purchases/purchases.h"
 
 enum { DIGEST = 16 };
@@ -202,10 +203,15 @@ enum err get_commands(struct request *req)
     return request_json(req, 200);
 }
 
-/* What waits before us (nginx) holds the request; who comes here is answered at once. */
+/* Where nothing is there, nginx holds the request for us (live.h); without it, the app is answered at once. */
 enum err wait_for_commands(struct request *req)
 {
     const struct binding *b = bound(req);
+    bool held = false;
+    if (b->pending == 0)
+        TRY(live_hold(req, LIVE_WAIT, b->id.id, &held));
+    if (held)
+        return OK;
     if (b->pending == 0)
         return request_empty(req, 304);
     json_put_int(req->view, "commands_waiting", b->pending);
