@@ -303,9 +303,9 @@ static enum err show_catalogue(struct request *req)
         json_put_bool(j, "trial", x->trial);
         json_put_str(j, "price", x->price_text);
         json_put_bool(j, "sold", x->price > 0);
-        json_t *features = json_put_array(j, "features");
+        json_t *does = json_put_array(j, "features");
         for (size_t k = 0; k < x->n_features; k++)
-            json_add_str(features, catalogue_feature(c, x->features[k], &req->locale));
+            json_add_str(does, catalogue_feature(c, x->features[k], &req->locale));
         json_put_bool(j, "does", x->n_features > 0);
     }
     json_put_str(req->view, "steps", catalogue_steps(c, req->arena, &req->locale));
