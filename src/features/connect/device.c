@@ -53,7 +53,7 @@ static void check_parameters(struct request *req, const struct operation *o)
         bool there;
         str value = value_of(req, p, &there);
         if (there)
-            schema_check_text(p->schema, req->arena, str_from(p->name), value, note_wrong, req);
+            shape_check_text(p->schema, req->arena, str_from(p->name), value, note_wrong, req);
         else if (p->required)
             request_wrong(req, str_from(p->name), MSG("problem.field-missing"));
     }
@@ -74,7 +74,7 @@ enum err connect_check(struct request *req)
     const struct operation *o = document_operation(document_of(req), req->route);
     check_parameters(req, o);
     if (o->message)
-        schema_check(o->message, req->arena, (str){NULL, 0}, req->message, note_wrong, req);
+        shape_check(o->message, req->arena, (str){NULL, 0}, req->message, note_wrong, req);
     if (req->n_wrong == 0 && o->suspended)
         return check_statement(req);
     return OK;

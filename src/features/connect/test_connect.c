@@ -121,7 +121,7 @@ static const char *check(const char *id, const char *message)
     CLEANUP(json_done) json_t *j = NULL;
     assert_ok(json_decode(str_from(message), &j, &fault));
     told[0] = '\0';
-    schema_check(operation(id)->message, a, (str){NULL, 0}, j, tell, NULL);
+    shape_check(operation(id)->message, a, (str){NULL, 0}, j, tell, NULL);
     return told;
 }
 
@@ -191,11 +191,11 @@ static void wps_09_a_group_has_a_limit_of_its_own(void **state)
 static void wps_25_secrets_are_marked(void **state)
 {
     (void)state;
-    assert_true(schema_is_secret(operation("signIn")->message, "password"));
-    assert_true(schema_is_secret(operation("signIn")->message, "captcha_reply"));
-    assert_true(schema_is_secret(operation("proveSecondFactor")->message, "one_time_password"));
-    assert_true(schema_is_secret(operation("connectAutomatically")->message, "connection_password"));
-    assert_false(schema_is_secret(operation("signIn")->message, "email"));
+    assert_true(shape_is_secret(operation("signIn")->message, "password"));
+    assert_true(shape_is_secret(operation("signIn")->message, "captcha_reply"));
+    assert_true(shape_is_secret(operation("proveSecondFactor")->message, "one_time_password"));
+    assert_true(shape_is_secret(operation("connectAutomatically")->message, "connection_password"));
+    assert_false(shape_is_secret(operation("signIn")->message, "email"));
 }
 
 int main(void)
