@@ -98,7 +98,7 @@ enum err not_yours(struct request *req)
 enum err connect_may(struct request *req, struct tx *tx, account_id which)
 {
     enum may may;
-    TRY(privacy_may(tx, request_privacy(req), which.id, (str){NULL, 0}, PURPOSE_REMOTE, &may));
+    TRY(privacy_may(tx, request_privacy(req), which.id, (str){NULL, 0}, PURPOSE_REPORTS, &may));
     if (may == MAY)
         return OK;
     return request_problem(req, 403, may == MAY_NOT_CONSENTED ? MSG("problem.consent-withdrawn") : MSG("problem.restricted"));

@@ -460,7 +460,7 @@ enum err disconnect(struct request *req)
         return request_problem(req, 400, MSG("problem.choice-is-none"));
     TRY(vault_subject_key(p->vault, b.account.id, &k, req->arena, req->fault));
     struct tx *tx = request_write(req);
-    TRY(device_disconnect(tx, p, b.account, b.id));
+    TRY(device_disconnect(tx, PORTAL(req), b.account, b.id));
     TRY(account_note(req, tx, b.account, &k, "app-disconnected"));
     json_put_moment(req->view, "ended", req->arena, clock_now(p->clock));
     return request_json(req, 200);
