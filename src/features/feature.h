@@ -25,6 +25,8 @@ struct settings {
     str mail, mail_from, mail_ca_file;
     str sms, sms_prefixes; /* an empty sms: no codes by text message */
     int64_t sms_per_day;
+    str store, store_webhook_secret, store_ca_file; /* an empty store: nothing is bought here */
+    str app_stores; /* a file: whose signed purchases apps may hand over; or empty */
     str organisation_file; /* empty: the one of the demo */
     str catalogue;         /* what is licensed (catalogue.yaml); empty: the one of the demo */
     str overlay;           /* a folder with the operator's own views and translations; or empty */
@@ -52,6 +54,7 @@ struct portal {
     void *passwords; /* features/account: the hasher */
     struct places *places; /* NULL: none are known */
     void *texts;     /* features/factors: the sender of codes (struct sms), or NULL */
+    void *store;     /* features/purchases: the provider, and whose signed purchases are believed */
     void *services;  /* features/services: the forms of what can be joined */
     str catalogue_name, catalogue_text; /* the file of products, as it was read */
     void *catalogue; /* features/licenses: the same, taken apart */
@@ -74,6 +77,8 @@ struct feature {
     standing_fn *standing; /* one knows who works here */
     /* Somebody has just left a service, in the caller's transaction. */
     enum err (*left)(struct tx *tx, struct portal *p, id account);
+    /* An account is being closed, in the caller's transaction, after it has left all services. */
+    enum err (*closed)(struct tx *tx, struct portal *p, id account);
     /* One has second factors: is one on? Where none does, nobody has one, and the desk stays shut. */
     enum err (*second_factor)(struct tx *tx, struct portal *p, id account, bool *on);
     /* Gives an account a second factor and says how to use it: for demos. */
@@ -94,6 +99,7 @@ extern const size_t n_features;
 CHECKED enum err feature_standing(struct tx *tx, struct portal *p, id account, str peer,
                                   struct standing *out);
 CHECKED enum err feature_left(struct tx *tx, struct portal *p, id account);
+CHECKED enum err feature_closed(struct tx *tx, struct portal *p, id account);
 CHECKED enum err feature_second_factor(struct tx *tx, struct portal *p, id account, bool *on);
 CHECKED enum err feature_demo_factor(struct portal *p, id account, struct arena *a, str *how,
                                      struct fault *f);

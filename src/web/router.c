@@ -48,7 +48,9 @@ static enum err check_row(const struct route *row, struct fault *f)
                         : row->rate == RATE_MISSING                     ? "rate class"
                         : row->path[0] != '/'                           ? "path"
                         : row->method != METHOD_GET && row->method != METHOD_POST ? "method"
-                        : row->method == METHOD_POST && row->form == NULL && row->forms == NULL ? "form"
+                        : row->raw && (row->method != METHOD_POST || row->form || row->forms || row->guard != GUARD_PUBLIC)
+                                                                          ? "public POST for a raw body"
+                        : row->method == METHOD_POST && row->form == NULL && row->forms == NULL && !row->raw ? "form"
                         : row->form != NULL && row->form->n > FORM_MAX_FIELDS ? "short form"
                                                                          : NULL;
     if (lacks)

@@ -61,6 +61,9 @@ struct route {
     unsigned roles;                  /* GUARD_STAFF: to whom of the staff it is open (role.h) */
     const char *const *reads;        /* GUARD_STAFF: records of people that it shows, NULL-terminated; each
                                       * must be open to each of the roles */
+    /* POST from a program elsewhere that signs what it sends: the body as it came, whatever its type, is
+     * req->body. No form, no form token; the handler checks the signature before it reads anything. */
+    bool raw;
     form_of *forms;                  /* beside or instead of `form` and `shows`: a declared form that
                                       * the path's segments choose; NULL: 404 */
 };
@@ -130,6 +133,7 @@ struct request {
     struct locale locale;
     str peer;                  /* the visitor's address */
     struct form_state form;    /* what a POST sent, checked */
+    str body;                  /* what it sent to a raw row, as it came */
     struct form_state *shown;  /* the page's forms, as many as the route shows */
     size_t n_shown;
     json_t *view;
