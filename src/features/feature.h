@@ -77,8 +77,6 @@ struct feature {
     standing_fn *standing; /* one knows who works here */
     /* Somebody has just left a service, in the caller's transaction. */
     enum err (*left)(struct tx *tx, struct portal *p, id account);
-    /* An account is being closed, in the caller's transaction, after it has left all services. */
-    enum err (*closed)(struct tx *tx, struct portal *p, id account);
     /* One has second factors: is one on? Where none does, nobody has one, and the desk stays shut. */
     enum err (*second_factor)(struct tx *tx, struct portal *p, id account, bool *on);
     /* Gives an account a second factor and says how to use it: for demos. */
@@ -99,7 +97,6 @@ extern const size_t n_features;
 CHECKED enum err feature_standing(struct tx *tx, struct portal *p, id account, str peer,
                                   struct standing *out);
 CHECKED enum err feature_left(struct tx *tx, struct portal *p, id account);
-CHECKED enum err feature_closed(struct tx *tx, struct portal *p, id account);
 CHECKED enum err feature_second_factor(struct tx *tx, struct portal *p, id account, bool *on);
 CHECKED enum err feature_demo_factor(struct portal *p, id account, struct arena *a, str *how,
                                      struct fault *f);

@@ -19,14 +19,6 @@ enum err feature_left(struct tx *tx, struct portal *p, id account)
     return OK;
 }
 
-enum err feature_closed(struct tx *tx, struct portal *p, id account)
-{
-    for (size_t i = 0; i < n_features; i++)
-        if (features[i]->closed)
-            TRY(features[i]->closed(tx, p, account));
-    return OK;
-}
-
 enum err feature_second_factor(struct tx *tx, struct portal *p, id account, bool *on)
 {
     *on = false;

@@ -51,19 +51,15 @@ static void stop(struct portal *p)
 }
 
 /* Who leaves My Account, or closes the account, is forgotten by the provider as well (MYA-34). */
-static enum err forget(struct tx *tx, struct portal *p, id account)
-{
-    CLEANUP(key_wipe) struct key k;
-    bool was;
-    TRY(vault_subject_key(p->privacy.vault, account, &k, tx_arena(tx), tx_fault(tx)));
-    return link_undo(tx, p, (account_id){account}, &k, true, &was);
-}
-
 static enum err left(struct tx *tx, struct portal *p, id account)
 {
-    bool enrolled;
+    CLEANUP(key_wipe) struct key k;
+    bool enrolled, was;
     TRY(enrolment_active(tx, &p->privacy, account, STR(STORE_SERVICE), &enrolled));
-    return enrolled ? OK : forget(tx, p, account);
+    if (enrolled)
+        return OK;
+    TRY(vault_subject_key(p->privacy.vault, account, &k, tx_arena(tx), tx_fault(tx)));
+    return link_undo(tx, p, (account_id){account}, &k, true, &was);
 }
 
 static const struct job_kind jobs[] = {
@@ -89,7 +85,6 @@ const struct feature feature_purchases = {
     .checks = purchase_checks,
     .n_checks = PURCHASE_CHECKS,
     .left = left,
-    .closed = forget,
     .start = start,
     .stop = stop,
 };

@@ -5,6 +5,8 @@
  */
 #include "features/purchases/model.h"
 
+#include <string.h>
+
 #include <sodium.h>
 
 #include "privacy/rights.h"
