@@ -320,7 +320,7 @@ class Others(portal.Case):
                     self.assertIn(r.code, ("not-yours", "command-unknown", "position-not-asked"), (method, path, r.text))
                 for own in ("annas-laptop", anna.ids["device_id"], anna.ids["user_id"], anna.ids["application_instance_id"]):
                     self.assertNotIn(own, r.text, (method, path))
-        self.assertEqual(tried, 14)
+        self.assertEqual(tried, 13)
         self.assertEqual(p.rows("SELECT count(*) FROM connect_answer"), before)
         self.assertEqual(anna.send().status, 200)  # unharmed
         for mixed in ("binding_id", "device_id", "application_instance_id"):
