@@ -25,6 +25,8 @@ struct settings {
     str mail, mail_from, mail_ca_file;
     str sms, sms_prefixes; /* an empty sms: no codes by text message */
     int64_t sms_per_day;
+    str store, store_webhook_secret, store_ca_file; /* an empty store: nothing is bought here */
+    str app_stores; /* a file: whose signed purchases apps may hand over; or empty */
     str organisation_file; /* empty: the one of the demo */
     str catalogue;         /* what is licensed (catalogue.yaml); empty: the one of the demo */
     str overlay;           /* a folder with the operator's own views and translations; or empty */
@@ -54,6 +56,7 @@ struct portal {
     struct places *places; /* NULL: none are known */
     struct live *live;     /* NULL: nobody holds connections for us */
     void *texts;     /* features/factors: the sender of codes (struct sms), or NULL */
+    void *store;     /* features/purchases: the provider, and whose signed purchases are believed */
     void *services;  /* features/services: the forms of what can be joined */
     void *connect;   /* features/connect: the declared protocol */
     /* Told after a commit that something waits for an app, by its binding; NULL: apps find out by asking. */
