@@ -286,8 +286,11 @@ def rows_of_registration(b, portal, name):
             return "i", ""
         return ("n", value) if re.fullmatch(r"\d{1,18}", value) else ("s", value)
 
-    # What was begun anew stands in the log twice.
-    once = {(text, *values[:2]): (text, values) for text, values in inserts if account in values or intake in values}
+    # What was begun anew stands in the log twice, sealed anew.
+    def which(values):
+        return [v for v in values[:2] if v is not None and not v.startswith("\\x")]
+
+    once = {(text, *which(values)): (text, values) for text, values in inserts if account in values or intake in values}
     return [(text, [kind(v) for v in values]) for text, values in once.values()]
 
 
