@@ -503,6 +503,8 @@ static enum err run_post(struct exchange *x)
     }
     form_check(&req->form, x->arena);
     enum err e = OK;
+    if (req->route->shows && !req->form.wrong)
+        prepare_forms(req, req->route);
     if (!req->form.wrong)
         e = run_handler(req, req->route->run);
     if (!req->form.wrong || (e != OK && e != ERR_INPUT))

@@ -60,7 +60,7 @@ struct route {
     enum guard guard;
     enum rate rate;
     const struct form *form;         /* POST: what it takes */
-    const struct form *const *shows; /* GET: forms on the page, NULL-terminated */
+    const struct form *const *shows; /* forms on the page, NULL-terminated; POST: where the answer is a page */
     const char *again;               /* POST: the page that shows the form again when it is wrong; a
                                       * segment with ':' has the request's own value */
     size_t body_max;                 /* POST: bytes; 0: 16 KiB; with files, of the whole body */

@@ -126,6 +126,7 @@ class Licenses(portal.Case):
         self.assertIn(lot, felix.get("/desk/licenses").text)
         r = felix.post("/desk/licenses/code", {"code": code}, page="/desk/licenses")
         self.assertEqual(r.status, 200, r.text[:2000])
+        self.assertEqual(r.text.count(f'name="code" value="{code.replace("-", "")}"'), 2)
         self.assertNotIn(number, r.text)
         self.assertNotIn("anna", r.text)
         self.assertEqual(view_code(felix, code)["count"], 1)

@@ -107,8 +107,9 @@ static enum err put_code(struct request *req, const char code[LICENSE_CODE_LENGT
     json_put_bool(j, "contested", c->conflicts > 0);
     json_put_int(j, "count", c->conflicts);
     json_put_moment(j, "conflict", req->arena, c->conflict);
-    form_put(request_form(req, "open"), "code", str_of(code, LICENSE_CODE_LENGTH));
-    form_put(request_form(req, "revoke"), "code", str_of(code, LICENSE_CODE_LENGTH));
+    str plain = str_dup(req->arena, str_of(code, LICENSE_CODE_LENGTH)); /* the page is made when this has returned */
+    form_put(request_form(req, "open"), "code", plain);
+    form_put(request_form(req, "revoke"), "code", plain);
     return request_page(req, "licenses/desk-code");
 }
 
