@@ -86,7 +86,7 @@ static enum err revoke_it(struct tx *tx, void *arg)
     return r->lot.n > 0 ? lot_revoke(tx, r->p, r->lot) : code_revoke(tx, r->p, r->code);
 }
 
-static int revoke(struct call *c)
+static int withdraw(struct call *c)
 {
     struct revoking r = {.p = c->portal};
     if (c->argc != 3)
@@ -131,7 +131,7 @@ int command_license(struct call *c)
     static const struct {
         const char *name;
         int (*run)(struct call *c);
-    } deeds[] = {{"issue", issue}, {"revoke", revoke}, {"catalogue", catalogue}};
+    } deeds[] = {{"issue", issue}, {"revoke", withdraw}, {"catalogue", catalogue}};
     for (size_t i = 0; c->argc > 1 && i < COUNT(deeds); i++)
         if (strcmp(c->argv[1], deeds[i].name) == 0)
             return deeds[i].run(c);
