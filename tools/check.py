@@ -429,10 +429,10 @@ def rule_languages(tree):
 
 
 def declared_names(tree):
-    """Every name that a records.yaml declares, and the words of its values."""
+    """Every name that a records.yaml declares, and the words of its values; and those of the protocol."""
     names = set()
     for path, text in tree.items():
-        if path.startswith("src/") and path.endswith("records.yaml"):
+        if path.startswith("src/") and path.endswith(("records.yaml", "openapi.yaml")):
             bare = re.sub(r"#.*", "", text)
             names |= set(re.findall(r"[a-z][\w.-]*", bare))
     return names
@@ -489,6 +489,8 @@ def rule_keys(tree):
 
     def is_named(piece):
         m = re.match(r"([a-z]*)(\d+)$", piece)
+        if piece in names:
+            return True
         if "." in piece:
             return all(is_named(p) for p in piece.split("."))
         return piece in names or bool(m and not m.group(1) and len(piece) < 3) or bool(m and m.group(1) in numbered)

@@ -1,9 +1,9 @@
-"""Lists what a room or feature brings along: records.yaml, views/*, locale/*.po."""
+"""Lists what a room or feature brings along: *.yaml, views/*, locale/*.po."""
 import os
 import sys
 
 root = sys.argv[1]
-found = ["records.yaml"] if os.path.exists(os.path.join(root, "records.yaml")) else []
+found = sorted(name for name in os.listdir(root) if name.endswith(".yaml"))
 for folder, endings in (("views", (".html", ".txt")), ("locale", (".po",))):
     path = os.path.join(root, folder)
     if os.path.isdir(path):

@@ -7,6 +7,7 @@ enum { TEXT_BYTES = 1 << 20 };
 static const char *const heads[VISITORS] = {
     [VISITOR_STRANGER] = "stranger",
     [VISITOR_PROGRAM] = "program",
+    [VISITOR_APP] = "app",
     [VISITOR_CUSTOMER] = "customer",
     [VISITOR_STALE] = "stale proof",
     [VISITOR_STAFF + ROLE_SUPPORT] = "support",
@@ -44,14 +45,17 @@ const char *access_outcome(const struct route *r, enum visitor v)
     bool nobody = v == VISITOR_STRANGER || v == VISITOR_LOOPBACK;
     switch (r->guard) {
     case GUARD_PUBLIC:
+    case GUARD_APP:
         return "enters";
+    case GUARD_DEVICE:
+        return v == VISITOR_APP ? "enters" : "401";
     case GUARD_LOOPBACK:
         return v == VISITOR_LOOPBACK ? "enters" : "404";
     case GUARD_STAFF:
         return of_staff(r, v);
     case GUARD_SIGNED_IN:
     case GUARD_RECENT:
-        return v == VISITOR_PROGRAM                                ? "401"
+        return v == VISITOR_PROGRAM || v == VISITOR_APP                                ? "401"
                : nobody                                            ? "signs in"
                : r->guard == GUARD_RECENT && v == VISITOR_STALE    ? "proves"
                                                                    : "enters";
@@ -70,6 +74,7 @@ static const char intro[] =
     "| visitor | is |\n|---|---|\n"
     "| stranger | nobody that we know, with a browser |\n"
     "| program | a stranger's program: it asks for JSON |\n"
+    "| app | a connected app, by its token (Authorization: Bearer), without cookies |\n"
     "| customer | signed in, the password proved within ten minutes |\n"
     "| stale proof | the same, the proof older than that |\n"
     "| support … operations | somebody who works here, in that role alone, with a second factor |\n"
@@ -86,6 +91,11 @@ static const char intro[] =
     "What is the staff's does not exist for anybody else (404): a 403 would say which paths there are, and\n"
     "whose account is one of the staff's.\n";
 
+static const char *method_of(const struct route *r)
+{
+    return r->method == METHOD_GET ? "GET" : r->method == METHOD_PUT ? "PUT" : "POST";
+}
+
 static void put_routes(struct buf *b)
 {
     buf_text(b, "\n## Routes\n\n| route |");
@@ -98,7 +108,7 @@ static void put_routes(struct buf *b)
     for (size_t i = 0; i < n_features; i++) {
         for (const struct route *const *list = features[i]->routes; list && *list; list++) {
             for (const struct route *r = *list; r->path; r++) {
-                buf_fmt(b, "| `%s %s` |", r->method == METHOD_GET ? "GET" : "POST", r->path);
+                buf_fmt(b, "| `%s %s` |", method_of(r), r->path);
                 for (int v = 0; v < VISITORS; v++) {
                     const char *there = access_outcome(r, (enum visitor)v);
                     buf_fmt(b, " %s |", strcmp(there, "enters") == 0 ? "✓" : there);

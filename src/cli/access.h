@@ -11,6 +11,7 @@
 enum visitor {
     VISITOR_STRANGER,
     VISITOR_PROGRAM,   /* a stranger's, that asks for JSON */
+    VISITOR_APP,       /* a connected app, by its token */
     VISITOR_CUSTOMER,
     VISITOR_STALE,     /* a customer whose last proof is more than ten minutes old */
     VISITOR_STAFF,     /* the first of the roles … */

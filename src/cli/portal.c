@@ -28,6 +28,8 @@ const struct rate_config portal_rates[RATE_CLASSES] = {
     [RATE_FORM] = {20, 200},
     [RATE_SIGN_IN] = {5, 100},
     [RATE_MAIL] = {2, 50},
+    [RATE_REPORT] = {500, 5000},
+    [RATE_TOKEN] = {2, 60},
 };
 static const struct rate_config no_rates[RATE_CLASSES];
 
@@ -296,6 +298,7 @@ struct gathered {
     size_t n_checks;
     person_fn *person;
     standing_fn *standing;
+    device_fn *device;
 };
 
 #define GATHER(to, n_to, from, n_from)                                                             \
@@ -329,6 +332,8 @@ static void gather(struct gathered *g)
             g->person = f->person;
         if (f->standing)
             g->standing = f->standing;
+        if (f->device)
+            g->device = f->device;
     }
 }
 
@@ -393,6 +398,7 @@ static enum err open_rooms(struct portal *p, const struct portal_words *w, struc
         .n_menu = g.n_menu,
         .person = g.person,
         .standing = g.standing,
+        .device = g.device,
         .rates = s->limits_off ? no_rates : portal_rates,
         .committed = wake,
         .places = p->places,
@@ -452,6 +458,7 @@ enum err portal_open(struct portal **out, const struct settings *s, const struct
     struct portal *p = ARENA_NEW(a, struct portal);
     p->arena = a;
     p->settings = s;
+    p->file = embedded_file;
     p->privacy.clock = clock;
     p->privacy.log = log;
     p->started = clock_now(clock);

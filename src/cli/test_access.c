@@ -8,9 +8,11 @@
 
 #include "base/file.h"
 #include "features/account/password.h"
+#include "features/devices/devices.h"
 #include "features/factors/model.h"
 #include "features/staff/staff.h"
 #include "privacy/consent.h"
+#include "privacy/enrolment.h"
 #include "privacy/erasure.h"
 #include "privacy/reading.h"
 #include "privacy/retention.h"
@@ -171,7 +173,8 @@ static int down(void **state)
 
 struct browser {
     char session[SESSION_TOKEN_LENGTH + 1], form[SECRET_LENGTH + 1], step[SESSION_TOKEN_LENGTH + 1];
-    const char *accept, *from, *forwarded;
+    const char *accept, *from, *forwarded, *token;
+    bool json; /* sends messages, not forms */
 };
 
 struct answer {
@@ -203,8 +206,10 @@ static struct answer ask_as(struct browser *b, const char *method, const char *t
     headers[h.n_headers++] = (struct header){STR("Accept"), str_from(b->accept ? b->accept : "text/html")};
     if (b->forwarded)
         headers[h.n_headers++] = (struct header){STR("X-Forwarded-For"), str_from(b->forwarded)};
+    if (b->token)
+        headers[h.n_headers++] = (struct header){STR("Authorization"), str_fmt(a, "Bearer %s", b->token)};
     if (body.p)
-        headers[h.n_headers++] = (struct header){STR("Content-Type"), STR("application/x-www-form-urlencoded")};
+        headers[h.n_headers++] = (struct header){STR("Content-Type"), b->json ? STR("application/json") : STR("application/x-www-form-urlencoded")};
     struct exchange *x = web_begin(p->web, &h);
     out.entered = !web_refused(x);
     if (!out.entered || whole) {
@@ -335,6 +340,37 @@ static size_t recorded(account_id who, struct reading_note *out, size_t most)
     return found;
 }
 
+/* ---- a connected app ---- */
+
+struct connecting {
+    account_id who;
+    const char *token;
+};
+
+static enum err connect_in(struct tx *tx, void *arg)
+{
+    CLEANUP(key_wipe) struct key k;
+    struct connecting *c = arg;
+    struct binding b;
+    str token;
+    struct binding_start start = {.account = c->who,
+                                  .device = {STR("marker"), STR("desktop"), STR("Linux"), STR("6.1")},
+                                  .app = {STR("troth-agent"), STR("1.0"), STR("en")},
+                                  .statement = STR("1.x")};
+    TRY(vault_subject_key(p->privacy.vault, c->who.id, &k, a, tx_fault(tx)));
+    TRY(enrolment_join(tx, &p->privacy, c->who.id, inventory_account(p->privacy.inventory, STR("my-account")), NULL, "en"));
+    TRY(device_bind(tx, &p->privacy, &k, &start, &b, &token));
+    c->token = str_cstr(a, token);
+    return OK;
+}
+
+static const char *connect_app(account_id who)
+{
+    struct connecting c = {.who = who};
+    assert_ok(db_transact(p->privacy.db, a, &fault, connect_in, &c));
+    return c.token;
+}
+
 /* ---- the matrix ---- */
 
 typedef void each_fn(const struct route *r, const char *target);
@@ -381,10 +417,12 @@ static void holds_against_the_table(const struct route *r, const char *target)
 {
     struct browser b = visitors[visitor];
     bool reads = r->method == METHOD_GET;
-    struct answer x = ask_as(&b, reads ? "GET" : "POST", target, reads ? (str){NULL, 0} : STR(""), false);
+    const char *method = reads ? "GET" : r->method == METHOD_PUT ? "PUT" : "POST";
+    b.json = r->message && !r->form;
+    struct answer x = ask_as(&b, method, target, reads ? (str){NULL, 0} : STR(""), false);
     const char *got = outcome(&x), *said = access_outcome(r, visitor);
     if (strcmp(got, said) != 0)
-        fail_msg("%s %s, visitor %d: %s, and the table says: %s", reads ? "GET" : "POST", target, (int)visitor, got, said);
+        fail_msg("%s %s, visitor %d: %s, and the table says: %s", method, target, (int)visitor, got, said);
     entered += x.entered;
     kept_out += !x.entered;
 }
@@ -395,7 +433,8 @@ static void make_visitors(void)
     clock_.offset -= MOMENT_MINUTE + SESSION_RECENT;
     visitors[VISITOR_STALE] = sign_in("james.marker%40example.com");
     clock_.offset += MOMENT_MINUTE + SESSION_RECENT;
-    visitors[VISITOR_PROGRAM].accept = "application/json";
+    visitors[VISITOR_PROGRAM].accept = visitors[VISITOR_APP].accept = "application/json";
+    visitors[VISITOR_APP].token = connect_app(anna);
     visitors[VISITOR_CUSTOMER] = sign_in("anna.marker%40example.com");
     for (int role = 0; role < ROLES; role++)
         visitors[VISITOR_STAFF + role] = staff_with(ROLE_BIT(role));

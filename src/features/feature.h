@@ -56,6 +56,11 @@ struct portal {
     void *texts;     /* features/factors: the sender of codes (struct sms), or NULL */
     void *store;     /* features/purchases: the provider, and whose signed purchases are believed */
     void *services;  /* features/services: the forms of what can be joined */
+    void *connect;   /* features/connect: the declared protocol */
+    /* Told after a commit that something waits for an app, by its binding; NULL: apps find out by asking. */
+    void (*waiting)(struct portal *p, id binding);
+    /* A file that is part of the program ("connect/openapi.yaml"); empty where there is none. */
+    str (*file)(const char *path);
     str catalogue_name, catalogue_text; /* the file of products, as it was read */
     void *catalogue; /* features/licenses: the same, taken apart */
     struct arena *arena; /* of what lives as long as the process */
@@ -74,6 +79,9 @@ struct feature {
     const struct named_check *checks;
     size_t n_checks;
     person_fn *person; /* one feature has people who sign in */
+    device_fn *device; /* one has apps with tokens */
+    /* Adds to the page of a service's policy what follows from another declaration: to req->view. */
+    void (*policy)(struct request *req, str service);
     standing_fn *standing; /* one knows who works here */
     /* Somebody has just left a service, in the caller's transaction. */
     enum err (*left)(struct tx *tx, struct portal *p, id account);
@@ -96,10 +104,14 @@ extern const size_t n_features;
 /* What one feature asks of another without knowing it (hooks.c). */
 CHECKED enum err feature_standing(struct tx *tx, struct portal *p, id account, str peer,
                                   struct standing *out);
+void feature_policy(struct request *req, str service);
 CHECKED enum err feature_left(struct tx *tx, struct portal *p, id account);
 CHECKED enum err feature_second_factor(struct tx *tx, struct portal *p, id account, bool *on);
 CHECKED enum err feature_demo_factor(struct portal *p, id account, struct arena *a, str *how,
                                      struct fault *f);
+
+/* Something waits for the app of that binding: portal->waiting() hears of it when tx is committed. */
+void feature_waits(struct tx *tx, struct portal *p, id binding);
 
 #define PORTAL(req) ((struct portal *)request_app(req))
 

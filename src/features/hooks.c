@@ -11,6 +11,13 @@ enum err feature_standing(struct tx *tx, struct portal *p, id account, str peer,
     return OK;
 }
 
+void feature_policy(struct request *req, str service)
+{
+    for (size_t i = 0; i < n_features; i++)
+        if (features[i]->policy)
+            features[i]->policy(req, service);
+}
+
 enum err feature_left(struct tx *tx, struct portal *p, id account)
 {
     for (size_t i = 0; i < n_features; i++)
@@ -36,4 +43,16 @@ enum err feature_demo_factor(struct portal *p, id account, struct arena *a, str 
         if (features[i]->demo_factor)
             return features[i]->demo_factor(p, account, a, how, f);
     return OK;
+}
+
+static void tell_waiting(void *portal, id binding)
+{
+    struct portal *p = portal;
+    if (p->waiting)
+        p->waiting(p, binding);
+}
+
+void feature_waits(struct tx *tx, struct portal *p, id binding)
+{
+    tx_after(tx, tell_waiting, p, binding);
 }

@@ -129,12 +129,13 @@ static enum err read_purpose(struct reader *r, const struct yaml *n)
     struct purpose p = {.name = n->key, .service = r->service};
     int basis;
     int64_t version = 1;
-    TRY(ONLY_KEYS(r, n, "legal_basis", "marketing", "essential", "version", "lasts", "controller"));
+    TRY(ONLY_KEYS(r, n, "legal_basis", "marketing", "essential", "version", "lasts", "controller", "elsewhere"));
     if (!reader_key_ok(n->key) || inventory_purpose(r->v, n->key) != NULL)
         return SAY(r, n, "purpose %.*s is declared twice, or cannot be named so", STR_FMT(n->key));
     TRY(read_word(r, n, "legal_basis", bases, COUNT(bases), -1, &basis));
     TRY(reader_flag(r, n, "marketing", &p.marketing));
     TRY(reader_flag(r, n, "essential", &p.essential));
+    TRY(reader_flag(r, n, "elsewhere", &p.elsewhere));
     TRY(reader_term(r, n, "lasts", &p.lasts));
     p.basis = (enum legal_basis)basis;
     p.controller = yaml_text(n, "controller");
@@ -144,7 +145,7 @@ static enum err read_purpose(struct reader *r, const struct yaml *n)
     if (p.basis == BASIS_CONSENT && v == NULL)
         return SAY(r, n, "purpose %.*s rests on consent: say the version of its text",
                    STR_FMT(n->key));
-    if (p.basis != BASIS_CONSENT && (yaml_get(n, "lasts") || p.controller.n))
+    if (p.basis != BASIS_CONSENT && (yaml_get(n, "lasts") || p.controller.n || p.elsewhere))
         return SAY(r, n, "purpose %.*s does not rest on consent", STR_FMT(n->key));
     p.version = (int)version;
     ARENA_GROW(r->arena, r->v->purposes, r->cap_purposes, r->v->n_purposes + 1);

@@ -41,6 +41,8 @@ struct purpose {
     int version;      /* of the text that is consented to */
     struct term lasts; /* how long a consent lasts; zero: until it is withdrawn */
     str controller;   /* whom a consent names, by key in the organisation's file; empty: the first */
+    bool elsewhere;   /* it is asked for where it is needed (an app's statement), not on our pages; they can
+                       * take it back */
 };
 
 struct field {

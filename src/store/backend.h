@@ -40,6 +40,13 @@ struct conn {
     bool broken;       /* not to be used again */
 };
 
+struct after {
+    tx_told *fn;
+    void *arg;
+    id about;
+    struct after *next;
+};
+
 struct tx {
     struct db *db;
     struct conn *conn; /* NULL where beginning failed */
@@ -51,6 +58,7 @@ struct tx {
     bool retry;
     bool ended; /* committed or rolled back */
     struct query *queries;
+    struct after *after; /* the last one first */
 };
 
 enum step { STEP_ROW, STEP_END, STEP_FAILED };

@@ -156,7 +156,16 @@ enum err tx_commit(struct tx *tx)
     tx->conn = NULL;
     if (e == OK && tx->mode == TX_WRITE)
         tx->db->commits++;
+    for (struct after *x = e == OK ? tx->after : NULL; x; x = x->next)
+        x->fn(x->arg, x->about);
     return e == OK ? OK : tx_fail(tx, e);
+}
+
+void tx_after(struct tx *tx, tx_told *fn, void *arg, id about)
+{
+    struct after *x = ARENA_NEW(tx->arena, struct after);
+    *x = (struct after){fn, arg, about, tx->after};
+    tx->after = x;
 }
 
 void tx_end(struct tx **tx)

@@ -57,6 +57,10 @@ enum tx_mode { TX_READ, TX_WRITE };
 /* Never NULL: a failure to begin sticks like any other. Rows and texts live in the arena. */
 struct tx *tx_begin(struct db *db, enum tx_mode mode, struct arena *a, struct fault *f);
 CHECKED enum err tx_commit(struct tx *tx);
+/* Calls fn(arg, about) when this transaction is committed, and never if it is not. It may not fail, and holds
+ * nothing up: it tells somebody. */
+typedef void tx_told(void *arg, id about);
+void tx_after(struct tx *tx, tx_told *fn, void *arg, id about);
 void tx_end(struct tx **tx); /* rolls back what was not committed; for CLEANUP */
 enum err tx_error(const struct tx *tx);
 struct arena *tx_arena(const struct tx *tx);

@@ -18,6 +18,8 @@ static str wire_name(const struct web *w, struct arena *a, const char *name)
 str cookie_read(const struct request *req, const char *name)
 {
     str wanted = wire_name(req->web, req->arena, name);
+    if (req->api)
+        return (str){NULL, 0};
     for (size_t i = 0; i < req->head->n_headers; i++) {
         const struct header *h = &req->head->headers[i];
         str rest = h->value, pair, key, value;
@@ -55,6 +57,7 @@ void request_set_cookie(struct request *req, const char *name, str value)
     const struct cookie *declared =
         inventory_cookie(req->web->config.privacy->inventory, str_from(name));
     assert(declared != NULL && "a cookie that no records.yaml declares");
+    assert(!req->api && "a cookie for a program");
     assert(value_ok(value) && "a cookie that is not letters and digits");
     struct arena *a = req->arena;
     struct buf b = buf_new(a, 1024);

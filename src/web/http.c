@@ -16,6 +16,8 @@ enum method method_named(str name)
         return METHOD_HEAD;
     if (str_is(name, "POST"))
         return METHOD_POST;
+    if (str_is(name, "PUT"))
+        return METHOD_PUT;
     return METHOD_NONE;
 }
 
@@ -62,7 +64,7 @@ const char *status_text(int status)
         int status;
         const char *text;
     } texts[] = {
-        {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {303, "See Other"},
+        {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {303, "See Other"},
         {304, "Not Modified"}, {308, "Permanent Redirect"}, {400, "Bad Request"},
         {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
         {405, "Method Not Allowed"}, {409, "Conflict"}, {410, "Gone"},
@@ -102,7 +104,7 @@ enum err head_check(const struct head *h, struct fault *f)
 {
     static const char *const once[] = {"Host", "Content-Length", "Transfer-Encoding",
                                        "Content-Type", "Origin", "Expect", "X-Forwarded-For",
-                                       "X-Forwarded-Proto"};
+                                       "X-Forwarded-Proto", "Authorization", "Idempotency-Key"};
     for (size_t i = 0; i < COUNT(once); i++)
         if (head_count(h, once[i]) > 1)
             return FAIL(f, ERR_INPUT, "more than one %s header", once[i]);

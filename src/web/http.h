@@ -7,7 +7,7 @@
 
 #include "base/str.h"
 
-enum method { METHOD_NONE = 0, METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4 };
+enum method { METHOD_NONE = 0, METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_PUT = 8 };
 enum method method_named(str name); /* METHOD_NONE where we speak no such method */
 
 struct header {

@@ -3,6 +3,7 @@
 #define WEB_INTERNAL_H
 
 #include "vault/sealed_file.h"
+#include "web/message.h"
 #include "web/multipart.h"
 #include "web/router.h"
 #include "web/web.h"
@@ -54,6 +55,17 @@ void page_headers(struct request *req);
 /* csrf.c */
 str csrf_token(struct request *req);
 bool csrf_ok(struct request *req, str token);
+
+/* web.c: refuses before the body is read; the first reason stays */
+void web_refuse(struct exchange *x, int status, const char *why);
+/* web.c: the handler, its commit, and again where another transaction was in the way */
+CHECKED enum err web_run(struct request *req);
+
+/* message.c */
+void message_begin(struct exchange *x);
+CHECKED enum err message_run(struct exchange *x);
+/* The key of a problem, as programs get it: without "problem.". */
+str message_code(const char *why);
 
 /* upload.c */
 CHECKED enum err upload_start(struct exchange *x, str content_type);

@@ -70,12 +70,11 @@ static uint64_t key_of(const struct limits *l, enum rate rate, str peer)
     return key ? key : 1;
 }
 
-bool limits_take(struct limits *l, enum rate rate, str peer, int *wait_s)
+static bool take(struct limits *l, enum rate rate, uint64_t key, int *wait_s)
 {
     const struct rate_config *c = &l->config[rate];
     if (c->per_second <= 0)
         return true;
-    uint64_t key = key_of(l, rate, peer);
     int64_t now = clock_ticks();
     pthread_mutex_lock(&l->mutex);
     /* A few places for each key; the one that has waited longest makes room. */
@@ -99,4 +98,19 @@ bool limits_take(struct limits *l, enum rate rate, str peer, int *wait_s)
         *wait_s = (int)((1 - b->tokens) / c->per_second) + 1;
     pthread_mutex_unlock(&l->mutex);
     return ok;
+}
+
+bool limits_take(struct limits *l, enum rate rate, str peer, int *wait_s)
+{
+    return take(l, rate, key_of(l, rate, peer), wait_s);
+}
+
+bool limits_take_named(struct limits *l, enum rate rate, str name, int *wait_s)
+{
+    unsigned char in[1 + crypto_generichash_BYTES_MIN] = {(unsigned char)rate}, out[crypto_shorthash_BYTES];
+    uint64_t key;
+    crypto_generichash(in + 1, sizeof in - 1, (const unsigned char *)name.p, name.n, NULL, 0);
+    crypto_shorthash(out, in, sizeof in, l->secret);
+    memcpy(&key, out, sizeof key);
+    return take(l, rate, key ? key : 1, wait_s);
 }

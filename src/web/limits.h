@@ -9,7 +9,16 @@
 
 #include "base/str.h"
 
-enum rate { RATE_MISSING = 0, RATE_PAGE, RATE_FORM, RATE_SIGN_IN, RATE_MAIL, RATE_CLASSES };
+enum rate {
+    RATE_MISSING = 0,
+    RATE_PAGE,
+    RATE_FORM,
+    RATE_SIGN_IN,
+    RATE_MAIL,
+    RATE_REPORT, /* of connected apps: a whole office may come from one address */
+    RATE_TOKEN,  /* beside it, of each of them: by its token */
+    RATE_CLASSES,
+};
 
 struct limits;
 
@@ -23,5 +32,7 @@ void limits_free(struct limits **l); /* for CLEANUP */
 
 /* Takes a token. False: not now; *wait_s is when there will be one. */
 bool limits_take(struct limits *l, enum rate rate, str peer, int *wait_s);
+/* The same by a name instead of an address. */
+bool limits_take_named(struct limits *l, enum rate rate, str name, int *wait_s);
 
 #endif

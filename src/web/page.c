@@ -166,18 +166,46 @@ static void put_errors(struct request *req, json_t *problem)
     }
 }
 
+/* Fields of a message, as programs get them. */
+static void put_wrong(struct request *req, json_t *problem)
+{
+    json_t *list = json_put_array(problem, "fields");
+    for (size_t i = 0; i < req->n_wrong; i++) {
+        json_t *x = json_add_object(list);
+        json_put_str(x, "name", req->wrong[i].name);
+        json_put_str(x, "code", message_code(req->wrong[i].why));
+        json_put_str(x, "detail", problem_text(req, req->wrong[i].why));
+    }
+}
+
+/* A heading by its status; a form that has grown stale has one of its own. */
+static str problem_title(struct request *req, int status, const char *why)
+{
+    if (strcmp(why, "problem.csrf") == 0)
+        return problem_text(req, MSG("problem.csrf.title"));
+    return problem_text(req, str_fmt(req->arena, "problem.%d", status).p);
+}
+
 /* RFC 9457. `why` says more than the status does; it is a key. */
 static void problem_json(struct request *req, int status, const char *why)
 {
     CLEANUP(json_done) json_t *j = json_object();
     struct arena *a = req->arena;
-    json_put_text(j, "type", "about:blank");
-    json_put_text(j, "title", status_text(status));
+    str code = req->api ? message_code(why) : str_from(why);
+    if (req->api) {
+        json_put_str(j, "type", request_url(req, a, str_fmt(a, "/developers#%.*s", STR_FMT(code))));
+        json_put_str(j, "title", problem_title(req, status, why));
+    } else {
+        json_put_text(j, "type", "about:blank");
+        json_put_text(j, "title", status_text(status));
+    }
     json_put_int(j, "status", status);
     json_put_str(j, "detail", problem_text(req, why));
-    json_put_text(j, "code", why);
+    json_put_str(j, "code", code);
     json_put_str(j, "instance", str_fmt(a, "urn:troth:request:%s", req->id.text));
-    if (req->form.form != NULL)
+    if (req->n_wrong > 0)
+        put_wrong(req, j);
+    else if (req->form.form != NULL)
         put_errors(req, j);
     put_type(req, "application/problem+json");
     req->response->body = json_encode(a, j, false);
@@ -189,14 +217,6 @@ static void problem_plain(struct request *req, int status, const char *why)
     put_type(req, "text/plain; charset=utf-8");
     req->response->body = str_fmt(req->arena, "%d %s\n%.*s\n%s\n", status, status_text(status),
                                   STR_FMT(problem_text(req, why)), req->id.text);
-}
-
-/* A heading by its status; a form that has grown stale has one of its own. */
-static str problem_title(struct request *req, int status, const char *why)
-{
-    if (strcmp(why, "problem.csrf") == 0)
-        return problem_text(req, MSG("problem.csrf.title"));
-    return problem_text(req, str_fmt(req->arena, "problem.%d", status).p);
 }
 
 void page_problem(struct exchange *x, int status, const char *why)

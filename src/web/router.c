@@ -39,6 +39,11 @@ static void sort_rows(struct router *r, struct arena *a)
     qsort(r->fixed, r->n_fixed, sizeof *r->fixed, compare_fixed);
 }
 
+static bool is_api(const struct route *row)
+{
+    return row->guard == GUARD_APP || row->guard == GUARD_DEVICE;
+}
+
 static enum err check_row(const struct route *row, struct fault *f)
 {
     const char *lacks = row->guard == GUARD_STAFF && row->roles == 0     ? "roles"
@@ -47,10 +52,14 @@ static enum err check_row(const struct route *row, struct fault *f)
                         : row->guard == GUARD_MISSING                   ? "guard"
                         : row->rate == RATE_MISSING                     ? "rate class"
                         : row->path[0] != '/'                           ? "path"
-                        : row->method != METHOD_GET && row->method != METHOD_POST ? "method"
+                        : is_api(row) != str_starts(str_from(row->path), STR("/api/")) ? "guard for its path"
+                        : !is_api(row) && row->message          ? "guard for messages"
+                        : is_api(row) && row->message == NULL && row->form == NULL ? "check of its messages"
+                        : row->method == METHOD_PUT && row->message == NULL ? "check of its messages"
+                        : row->method != METHOD_GET && row->method != METHOD_POST && row->method != METHOD_PUT ? "method"
+                        : row->method == METHOD_POST && row->form == NULL && row->forms == NULL && row->message == NULL && !row->raw ? "form"
                         : row->raw && (row->method != METHOD_POST || row->form || row->forms || row->guard != GUARD_PUBLIC)
-                                                                          ? "public POST for a raw body"
-                        : row->method == METHOD_POST && row->form == NULL && row->forms == NULL && !row->raw ? "form"
+                                                                          ? "public POST for its raw body"
                         : row->form != NULL && row->form->n > FORM_MAX_FIELDS ? "short form"
                                                                          : NULL;
     if (lacks)

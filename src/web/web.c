@@ -83,7 +83,7 @@ static void set_locale(struct exchange *x, const struct person *person)
 {
     struct request *req = &x->req;
     const struct privacy *p = request_privacy(req);
-    int l = catalog_find_language(p->catalog, cookie_read(req, "language"));
+    int l = catalog_find_language(p->catalog, cookie_read(req, "language")); /* programs have none */
     if (l < 0 && person != NULL)
         l = catalog_find_language(p->catalog, person->language);
     if (l < 0)
@@ -117,8 +117,15 @@ static enum err find_person(struct exchange *x)
 
 static str allow_text(struct arena *a, int allowed)
 {
-    return str_fmt(a, "%s%s", allowed & METHOD_GET ? "GET, HEAD" : "",
-                   allowed & METHOD_POST ? (allowed & METHOD_GET ? ", POST" : "POST") : "");
+    struct buf b = buf_new(a, 40);
+    static const struct {
+        int method;
+        const char *name;
+    } names[] = {{METHOD_GET, "GET, HEAD"}, {METHOD_POST, "POST"}, {METHOD_PUT, "PUT"}};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (allowed & names[i].method)
+            buf_fmt(&b, "%s%s", b.n ? ", " : "", names[i].name);
+    return buf_str(&b);
 }
 
 /*
@@ -164,6 +171,31 @@ static str again_path(const struct request *req)
     return buf_str(&b);
 }
 
+/* By its token. The transaction is kept for the handler, unless a body is still to come. */
+static enum err check_device(struct exchange *x)
+{
+    struct request *req = &x->req;
+    const struct web_config *c = &req->web->config;
+    str given = head_get(req->head, "Authorization"), token = str_skip(given, 7);
+    bool bearer = given.n > 7 && given.n < 300 && strncasecmp(given.p, "Bearer ", 7) == 0 && utf8_is_line(token);
+    enum err e = ERR_NOT_FOUND;
+    if (bearer && !limits_take_named(req->web->limits, RATE_TOKEN, token, &x->wait_s)) {
+        refuse(x, 429, MSG("problem.too-often"));
+        return OK;
+    }
+    if (bearer && c->device)
+        e = c->device(req, token);
+    if (req->route->method != METHOD_GET)
+        request_rest(req);
+    if (e == ERR_NOT_FOUND)
+        response_header(&x->response, "WWW-Authenticate", STR("Bearer"));
+    if (e == ERR_NOT_FOUND || e == ERR_DENIED) {
+        fault_clear(req->fault);
+        refuse(x, e == ERR_DENIED ? 410 : 401, e == ERR_DENIED ? MSG("problem.disconnected") : MSG("problem.token-unknown"));
+    }
+    return e == ERR_NOT_FOUND || e == ERR_DENIED ? OK : e;
+}
+
 /* The guard of a row, before its handler. */
 static void check_guard(struct exchange *x)
 {
@@ -173,6 +205,9 @@ static void check_guard(struct exchange *x)
                        STR_FMT(req->query));
     if (r->guard == GUARD_STAFF) {
         check_staff(x, here);
+    } else if (r->guard == GUARD_DEVICE) {
+        if (check_device(x) != OK)
+            refuse(x, 503, MSG("problem.busy"));
     } else if (r->guard == GUARD_LOOPBACK && !is_loopback(req->web, req->head)) {
         refuse(x, 404, MSG("problem.not-found"));
     } else if (r->guard == GUARD_SIGNED_IN || r->guard == GUARD_RECENT) {
@@ -203,6 +238,14 @@ static void check_body(struct exchange *x)
         return;
     }
     req->form.form = req->route->forms ? req->route->forms(req) : req->route->form;
+    if (req->route->message && req->form.form == NULL) {
+        if (length.n > 0 && (!str_to_int(length, &n) || n > (int64_t)max))
+            refuse(x, 413, MSG("problem.too-large"));
+        else
+            message_begin(x);
+        x->body = buf_new(x->arena, max);
+        return;
+    }
     if (req->form.form == NULL) {
         refuse(x, 404, MSG("problem.not-found"));
         return;
@@ -241,6 +284,10 @@ static void read_head(struct exchange *x)
         refuse(x, 400, MSG("problem.request"));
         return;
     }
+    if (str_starts(req->path, STR("/api/"))) {
+        req->api = req->json = true;
+        set_locale(x, NULL); /* anew: not by a cookie */
+    }
     req->method = method_named(req->head->method);
     req->route = router_find(w->router, req->method, req->path, req->segment, &allowed);
     if (req->route == NULL && router_is_staffs(w->router, req->path))
@@ -261,11 +308,11 @@ static void read_head(struct exchange *x)
         refuse(x, allowed ? 405 : 404, allowed ? MSG("problem.method") : MSG("problem.not-found"));
     } else if (!limits_take(w->limits, req->route->rate, req->peer, &x->wait_s)) {
         refuse(x, 429, MSG("problem.too-often"));
-    } else if (find_person(x) != OK) {
+    } else if (!req->api && find_person(x) != OK) {
         refuse(x, 503, MSG("problem.busy"));
     } else {
         check_guard(x);
-        if (x->refused == 0 && req->method == METHOD_POST)
+        if (x->refused == 0 && (req->method == METHOD_POST || req->method == METHOD_PUT))
             check_body(x);
     }
 }
@@ -323,7 +370,7 @@ static const char *why_of(enum err e)
 
 void web_body(struct exchange *x, str bytes)
 {
-    if (x->refused != 0 || x->req.method != METHOD_POST)
+    if (x->refused != 0 || (x->req.method != METHOD_POST && x->req.method != METHOD_PUT))
         return;
     if (bytes.n > x->body.max - MIN_OF(x->body.n, x->body.max)) {
         refuse(x, 413, MSG("problem.too-large"));
@@ -365,6 +412,8 @@ static void forget_attempt(struct request *req)
     json_object_clear(req->view);
     req->template = NULL;
     req->redirect = (str){NULL, 0};
+    req->response->body = (str){NULL, 0};
+    req->problem = NULL;
 }
 
 /* Runs the handler and commits; begins anew where another transaction was in the way. */
@@ -417,6 +466,16 @@ static enum err show_again(struct request *req)
     return run_handler(req, page->run);
 }
 
+void web_refuse(struct exchange *x, int status, const char *why)
+{
+    refuse(x, status, why);
+}
+
+enum err web_run(struct request *req)
+{
+    return run_handler(req, req->route->run);
+}
+
 static enum err read_form(struct exchange *x)
 {
     struct request *req = &x->req;
@@ -438,7 +497,7 @@ static enum err run_post(struct exchange *x)
         refuse(x, 400, MSG("problem.form"));
         return ERR_INPUT;
     }
-    if (!req->route->no_csrf && !csrf_ok(req, x->csrf)) {
+    if (!req->api && !req->route->no_csrf && !csrf_ok(req, x->csrf)) {
         refuse(x, 403, MSG("problem.csrf"));
         return ERR_DENIED;
     }
@@ -525,6 +584,7 @@ static void log_request(struct exchange *x)
     /* The route, never the path: a path may carry a token. */
     log_event(w->config.privacy->log, LOG_INFO, "request", LOG_TEXT("id", id_str(&x->req.id)),
               LOG_TEXT("method", str_from(x->req.method == METHOD_POST  ? "POST"
+                                          : x->req.method == METHOD_PUT  ? "PUT"
                                           : x->req.method == METHOD_HEAD ? "HEAD"
                                           : x->req.method == METHOD_GET  ? "GET"
                                                                          : "other")),
@@ -538,7 +598,8 @@ const struct response *web_finish(struct exchange *x)
     enum err e = OK;
     page_headers(req);
     if (x->refused == 0) {
-        e = req->method == METHOD_POST ? run_post(x) : run_get(req);
+        bool message = req->route->message && req->form.form == NULL;
+        e = message ? message_run(x) : req->method == METHOD_POST ? run_post(x) : run_get(req);
         if (e == OK && is_problem(req))
             refuse(x, req->status,
                    req->status == 410   ? MSG("problem.gone")
@@ -548,6 +609,9 @@ const struct response *web_finish(struct exchange *x)
             e = answer(req);
         if (e != OK) {
             req->redirect = (str){NULL, 0}; /* where it would have led, had it been done */
+            x->wait_s = req->wait_s ? req->wait_s : x->wait_s;
+            if (req->problem)
+                refuse(x, req->status, req->problem);
             refuse(x, status_of(e), why_of(e));
         }
     }
@@ -572,6 +636,7 @@ void web_end(struct exchange **x)
     tx_end(&e->req.tx);
     upload_done(&e->req);
     json_decref(e->req.view);
+    json_decref(e->req.message);
     e->req.web->active--;
     struct arena *a = e->arena;
     arena_free(&a);

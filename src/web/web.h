@@ -40,11 +40,18 @@ enum guard {
     /* Who works here in one of the row's roles, has a second factor, and comes from a network that the
      * desk is open to. To everybody else such a path does not exist (404). */
     GUARD_STAFF,
+    /* Rows under /api/, for programs: no session, no cookie is read or set there, and no form token asked
+     * for. What they answer is JSON, and what is wrong problem+json. */
+    GUARD_APP,    /* any program */
+    GUARD_DEVICE, /* one that is bound to an account, by its token (Authorization: Bearer) */
 };
 
 /* For `reads`: whatever the inventory opens to the reader's roles. */
 extern const char *const reads_by_role[];
 typedef const struct form *form_of(struct request *req);
+/* Checks a message to a row under /api/, with its path, query and headers: request_wrong() for what is wrong
+ * with a field, request_problem() for the rest. */
+typedef enum err message_fn(struct request *req);
 
 struct route {
     enum method method; /* GET also answers HEAD */
@@ -66,6 +73,8 @@ struct route {
     bool raw;
     form_of *forms;                  /* beside or instead of `form` and `shows`: a declared form that
                                       * the path's segments choose; NULL: 404 */
+    message_fn *message;             /* rows under /api/: what checks a request before its handler; POST and PUT
+                                      * without a form take one JSON object, req->message */
 };
 
 /* Where it stands in the menu of people who are signed in. */
@@ -91,6 +100,9 @@ struct standing {
 typedef enum err standing_fn(struct tx *tx, void *app, id account, str peer, struct standing *out);
 
 typedef enum err person_fn(struct tx *tx, void *app, id account, struct person *out);
+/* Whose token is it? Puts what it knows into req->device. ERR_NOT_FOUND: nobody's (401); ERR_DENIED: it was
+ * one, and is over (410). */
+typedef enum err device_fn(struct request *req, str token);
 
 struct web_config {
     const struct privacy *privacy;
@@ -103,6 +115,7 @@ struct web_config {
     size_t n_menu;
     person_fn *person;
     standing_fn *standing; /* NULL: nobody works here, and what is GUARD_STAFF does not exist */
+    device_fn *device;     /* NULL: no token is anybody's */
     const struct rate_config *rates; /* RATE_CLASSES of them */
     void (*committed)(void *app);    /* called after a write was committed; may be NULL */
     const struct places *places; /* NULL: none are known */
@@ -119,6 +132,14 @@ void web_close(struct web **w); /* for CLEANUP */
 
 enum { MAX_SEGMENTS = 4 };
 
+enum { WRONG_FIELDS = 32 };
+
+/* A field of a message, "device.os_type", and what is wrong with it: a key. */
+struct wrong_field {
+    str name;
+    const char *why;
+};
+
 struct request {
     struct web *web;
     struct arena *arena;
@@ -134,6 +155,8 @@ struct request {
     str peer;                  /* the visitor's address */
     struct form_state form;    /* what a POST sent, checked */
     str body;                  /* what it sent to a raw row, as it came */
+    json_t *message;           /* what a program sent instead, checked */
+    void *device;              /* GUARD_DEVICE: what the device_fn knows of it */
     struct form_state *shown;  /* the page's forms, as many as the route shows */
     size_t n_shown;
     json_t *view;
@@ -146,6 +169,12 @@ struct request {
     struct tx *tx;
     str form_secret;
     bool set_form_cookie, json;
+    bool api; /* its path is under /api/ */
+    const char *problem; /* what request_problem() was told: a key */
+    int wait_s;          /* beside it: Retry-After */
+    struct wrong_field wrong[WRONG_FIELDS];
+    size_t n_wrong;
+    bool unlisted; /* one of them is none that there is */
     bool writing; /* tx is a write transaction */
     struct memo *memos;
     struct upload *upload;
@@ -187,6 +216,18 @@ CHECKED enum err request_see(struct request *req, int status, str location);
 CHECKED enum err request_again(struct request *req, int status);
 /* Bytes as they are. */
 CHECKED enum err request_bytes(struct request *req, int status, const char *type, str bytes);
+/* req->view as JSON. */
+CHECKED enum err request_json(struct request *req, int status);
+/* Nothing but the status: 204, 304. */
+CHECKED enum err request_empty(struct request *req, int status);
+/* The answer's ETag; and is it among those of If-None-Match? (RFC 9110, 8.8.3 and 13.1.2; compared weakly.) */
+void request_etag(struct request *req, str tag);
+bool request_matches(const struct request *req, str tag);
+/* Refuses, with a status and a reason: a key problem.CODE, whose CODE programs get as it is. Nothing that the
+ * request wrote is kept. */
+enum err request_problem(struct request *req, int status, const char *why);
+/* A field of the message is wrong. All of them are told together (400). */
+void request_wrong(struct request *req, str name, const char *why);
 /* A stream to save under that name. */
 CHECKED enum err request_download(struct request *req, const char *type, str name,
                                   struct body_source source);

@@ -52,6 +52,34 @@ CHECKED enum err account_note(struct request *req, struct tx *tx, account_id whi
 CHECKED enum err account_tell(struct tx *tx, struct portal *p, account_id which, const struct key *k,
                               const char *kind, str path, const json_t *values);
 
+/* ---- for apps (features/connect), which bring messages instead of forms. The same limits and the same work
+ * as on the pages: what is counted there is counted here. ---- */
+
+enum account_entry { ENTRY_WRONG, ENTRY_RIGHT, ENTRY_CLOSED };
+
+/* Is a captcha needed before that address is tried (or signed up)? Holds no transaction. */
+CHECKED enum err account_asks(struct request *req, str address, bool sign_up, bool *asks);
+/* Tries address and password, as account_check_password() does; a wrong one is counted. *proved is for
+ * account_unchanged(). Hold no transaction meanwhile. */
+CHECKED enum err account_try(struct request *req, str address, struct secret password, enum account_entry *out,
+                             account_id *which, str *proved);
+/* In the transaction that lets somebody in: is that still their password, and the account open? */
+CHECKED enum err account_unchanged(struct tx *tx, const struct privacy *p, account_id which, str proved, bool *yes);
+/* Is it a country that people may say they live in (ISO 3166)? Empty: they need not. */
+bool account_is_country(struct request *req, str code);
+/* Why a new password is refused: a key; NULL: it is good enough. */
+const char *account_weak(struct request *req, str address, struct secret password);
+/* Takes a registration in, the same for every address; what comes of it comes by mail. Begins the request's
+ * write transaction. */
+struct account_wish {
+    str address;
+    struct secret password;
+    str country;
+    bool news;
+    const struct locale *locale;
+};
+CHECKED enum err account_wish(struct request *req, const struct account_wish *w);
+
 /*
  * Closes an account at once (sign-in, mail, sessions) and orders its erasure: now, or when the window
  * for reopening has passed. Sends the last mail. *receipt is the number to ask for later.

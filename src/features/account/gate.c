@@ -140,7 +140,7 @@ static enum err must_ask(struct request *req, struct gate *g)
     return OK;
 }
 
-static enum err gate_of(struct request *req, enum gate_kind kind, str address, struct gate *out)
+enum err gate_of(struct request *req, enum gate_kind kind, str address, struct gate *out)
 {
     struct email e;
     *out = (struct gate){.kind = kind, .same = address};

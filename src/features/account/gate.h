@@ -24,6 +24,8 @@ struct gate {
     bool passed; /* and was passed */
 };
 
+/* Is a captcha needed for the next try? */
+CHECKED enum err gate_of(struct request *req, enum gate_kind kind, str address, struct gate *out);
 /* ERR_INPUT, with the form telling what is wrong: a captcha is needed, or was wrong. */
 CHECKED enum err gate_enter(struct request *req, enum gate_kind kind, str address, struct gate *out);
 /* The form's "password", once more within a session. Few wrong ones at a time, so that a session which was

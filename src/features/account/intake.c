@@ -27,8 +27,8 @@ enum err intake_add(struct tx *tx, struct portal *p, enum intake what, const str
     id which = r->id;
     moment now = clock_now(p->privacy.clock);
     TRY(account_new_key(p, which, "intake", &k, a, tx_fault(tx)));
-    struct query *q = SQL(tx, "INSERT INTO intake (id, kind, email, password, language, zone, news, made, "
-                              "ends) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+    struct query *q = SQL(tx, "INSERT INTO intake (id, kind, email, password, language, zone, news, country, "
+                              "made, ends) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
     bind_id(q, which);
     bind_text(q, str_from(names[what]));
     bind_blob(q, privacy_seal(a, &k, "intake", "email", which, r->email.shown));
@@ -36,6 +36,7 @@ enum err intake_add(struct tx *tx, struct portal *p, enum intake what, const str
     bind_text(q, str_from(r->locale->code));
     bind_text(q, str_from(r->locale->zone));
     bind_flag(q, r->news);
+    bind_text(q, r->country);
     bind_time(q, now);
     bind_time(q, now + INTAKE_KEPT);
     TRY(query_run(q));
@@ -58,7 +59,7 @@ static enum err read_intake(struct tx *tx, const struct taken *t, str *kind, str
     const struct privacy *p = &t->p->privacy;
     CLEANUP(key_wipe) struct key k;
     str email, hash, plain;
-    struct query *q = SQL(tx, "SELECT kind, email, password, language, zone, news FROM intake WHERE id = $1");
+    struct query *q = SQL(tx, "SELECT kind, email, password, language, zone, news, country FROM intake WHERE id = $1");
     bind_id(q, t->which);
     bool found = query_row(q);
     if (found) {
@@ -68,6 +69,7 @@ static enum err read_intake(struct tx *tx, const struct taken *t, str *kind, str
         l->language = catalog_find_language(p->catalog, row_text(q, 3));
         l->zone = str_cstr(a, row_text(q, 4));
         r->news = row_flag(q, 5);
+        r->country = row_text(q, 6);
     }
     TRY(query_end(q));
     if (!found)

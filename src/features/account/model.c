@@ -104,18 +104,19 @@ enum err account_mail(struct tx *tx, struct portal *p, const struct account *to,
 
 static enum err insert_account(struct tx *tx, const struct privacy *p, account_id which,
                                const struct key *k, const struct email *email, str hash,
-                               const char *language, const char *zone, bool confirmed)
+                               const char *language, const char *zone, str country, bool confirmed)
 {
     struct arena *a = tx_arena(tx);
     moment now = clock_now(p->clock);
     struct query *q =
         SQL(tx, "INSERT INTO account (id, email, password, language, zone, country, made, "
-                "unconfirmed, closed, erase_at) VALUES ($1, $2, $3, $4, $5, '', $6, $7, NULL, NULL)");
+                "unconfirmed, closed, erase_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, NULL)");
     bind_id(q, which.id);
     bind_blob(q, privacy_seal(a, k, "account", "email", which.id, email->shown));
     bind_blob(q, privacy_seal(a, k, "account", "password", which.id, hash));
     bind_text(q, str_from(language));
     bind_text(q, str_from(zone ? zone : ""));
+    bind_text(q, country);
     bind_time(q, now);
     if (confirmed)
         bind_null(q);
@@ -211,7 +212,7 @@ static enum err register_new(struct tx *tx, struct portal *p, const struct regis
     account_id which = {r->id};
     TRY(account_new_key(p, which.id, "account", &k, tx_arena(tx), tx_fault(tx)));
     TRY(insert_account(tx, &p->privacy, which, &k, &r->email, r->password_hash, r->locale->code,
-                       r->locale->zone, false));
+                       r->locale->zone, r->country, false));
     struct account x = {.id = which,
                         .email = r->email.shown,
                         .language = str_from(r->locale->code),
@@ -243,7 +244,7 @@ static enum err make(struct tx *tx, void *arg)
     CLEANUP(key_wipe) struct key k;
     TRY(vault_subject_key(m->p->privacy.vault, m->which.id, &k, tx_arena(tx), tx_fault(tx)));
     return insert_account(tx, &m->p->privacy, m->which, &k, &m->email, m->hash, m->language,
-                          m->zone, true);
+                          m->zone, STR(""), true);
 }
 
 enum err account_make(struct portal *p, str address, str hash, const char *language,

@@ -41,6 +41,7 @@ struct registration {
     struct email email;
     str password_hash;
     bool news;
+    str country; /* ISO 3166; or empty */
     const struct locale *locale;
 };
 

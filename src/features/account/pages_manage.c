@@ -157,7 +157,7 @@ static enum err show_settings(struct request *req)
     return request_page(req, "account/settings");
 }
 
-static bool is_country(struct request *req, str code)
+bool account_is_country(struct request *req, str code)
 {
     str *codes, *names;
     size_t n;
@@ -176,7 +176,7 @@ static enum err set_preferences(struct request *req)
         form_fail(&req->form, "language", MSG("form.choose"));
     if (zone.n > 0 && !format_zone_ok(zone))
         form_fail(&req->form, "zone", MSG("form.choose"));
-    if (!is_country(req, country))
+    if (!account_is_country(req, country))
         form_fail(&req->form, "country", MSG("form.choose"));
     if (req->form.wrong)
         return request_again(req, 422);

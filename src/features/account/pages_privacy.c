@@ -137,6 +137,8 @@ static enum err put_consents(struct request *req, str country)
         if (!enrolled)
             continue;
         TRY(consent_holds(request_read(req), p, req->session.account, purpose, &given, NULL));
+        if (purpose->elsewhere && !given)
+            continue;
         json_t *j = json_add_object(list);
         json_put_str(j, "purpose", purpose->name);
         json_put_str(j, "title", purpose_text(req, purpose->name));
@@ -261,7 +263,7 @@ static enum err set_consent(struct request *req)
     TRY(account_get(request_read(req), &p->privacy, SIGNED_IN(req), NULL, &x));
     if (purpose != NULL)
         TRY(enrolment_active(request_read(req), &p->privacy, x.id.id, purpose->service, &enrolled));
-    if (purpose == NULL || !needs_consent(&p->privacy, purpose, x.country) || (wanted && !enrolled))
+    if (purpose == NULL || !needs_consent(&p->privacy, purpose, x.country) || (wanted && (!enrolled || purpose->elsewhere)))
         return ERR_INPUT;
     if (str_is(purpose->name, "product-news")) {
         TRY(account_set_news(request_write(req), p, SIGNED_IN(req), wanted, req->locale.code, CONSENT_WAY_SETTINGS));

@@ -34,4 +34,12 @@ CHECKED enum err captcha_check(struct request *req, enum captcha *out);
 /* Puts "captcha" into the view, for {{>captcha/box}} inside the form: false where none is asked for. */
 CHECKED enum err captcha_put(struct request *req, bool asked);
 
+/* ---- for apps (features/connect) ---- */
+
+/* A captcha of either kind into `out`: captcha_id and challenge. *allowed is false where this visitor was asked
+ * too many questions lately. */
+CHECKED enum err captcha_issue(struct request *req, bool question, json_t *out, bool *allowed);
+/* The reply to the captcha of that ID and kind; it is used up by this. Hold no write transaction. */
+CHECKED enum err captcha_reply(struct request *req, bool question, str id, str reply, enum captcha *out);
+
 #endif

@@ -194,6 +194,49 @@ enum err captcha_put(struct request *req, bool asked)
     return ask(req, view);
 }
 
+/* ---- for apps ---- */
+
+static enum err issue_work(struct request *req, json_t *out)
+{
+    struct work_challenge c = work_new(clock_now(request_privacy(req)->clock));
+    str signature[2];
+    int n;
+    TRY(sign(req, work_text(req->arena, &c), signature, &n));
+    json_put_str(out, "captcha_id", hex_encode(req->arena, c.nonce, sizeof c.nonce));
+    work_put(json_put_object(out, "challenge"), req->arena, &c, signature[0]);
+    return OK;
+}
+
+enum err captcha_issue(struct request *req, bool question, json_t *out, bool *allowed)
+{
+    CLEANUP(json_done) json_t *view = json_object();
+    *allowed = true;
+    if (!question)
+        return issue_work(req, out);
+    TRY(ask(req, view));
+    *allowed = json_get_bool(view, "asks");
+    json_put_str(out, "captcha_id", json_get_str(view, "token"));
+    json_put_str(json_put_object(out, "challenge"), "text", json_get_str(view, "question"));
+    return OK;
+}
+
+/* The reply holds the whole challenge; it is the one that was named? */
+static bool is_work_of(struct request *req, str id, str reply)
+{
+    struct work_solution s;
+    bool read = work_read(req->arena, reply, &s, req->fault) == OK;
+    fault_clear(req->fault);
+    return read && str_eq(id, hex_encode(req->arena, s.challenge.nonce, sizeof s.challenge.nonce));
+}
+
+enum err captcha_reply(struct request *req, bool question, str id, str reply, enum captcha *out)
+{
+    *out = CAPTCHA_WRONG;
+    if (question)
+        return check_answer(req, id, reply, out);
+    return is_work_of(req, id, reply) ? check_work(req, reply, out) : OK;
+}
+
 static const struct route routes[] = {
     {METHOD_GET, "/captcha/challenge", challenge, GUARD_PUBLIC, RATE_FORM},
     {0},

@@ -49,6 +49,23 @@ CHECKED enum err factors_end_steps(struct tx *tx, account_id which);
 /* Every device is asked for the second step again. */
 CHECKED enum err factors_forget_devices(struct tx *tx, account_id which);
 
+/* ---- for apps (features/connect), which bring messages instead of forms ---- */
+
+/* What a person may prove a second step by in an app; none of them: a passkey alone, which apps cannot ask for. */
+struct app_ways {
+    bool totp, text, recovery;
+};
+/* The password was right, and a second step is needed: *step is what waits for it. */
+CHECKED enum err factors_app_begin(struct request *req, struct tx *tx, account_id which, id *step);
+CHECKED enum err factors_app_ways(struct request *req, struct tx *tx, account_id which, struct app_ways *out);
+/* Sends a code by text message. *sent is false where there are too many, ERR_NOT_FOUND where there is no number. */
+CHECKED enum err factors_app_send(struct request *req, struct tx *tx, account_id which, id step, bool *sent);
+enum app_code { APP_CODE_WRONG, APP_CODE_RIGHT, APP_CODE_TOO_MANY, APP_CODE_OVER };
+/* A code of any of these. Counted before it is looked at, with the pages' own limits; the right one ends the
+ * step, in the request's write transaction. *by is "totp", "text" or "recovery-code". Hold no transaction. */
+CHECKED enum err factors_app_prove(struct request *req, account_id which, id step, str code, enum app_code *out,
+                                   const char **by);
+
 /* ---- for account's pages ---- */
 
 /* /account/security: the card "Two-step sign-in" (view factors/card), as view.factors. */

@@ -59,7 +59,8 @@ static void find_consents(const struct portal *p, struct service *s)
     const struct inventory *v = p->privacy.inventory;
     s->consents = ARENA_ARRAY(p->arena, const struct purpose *, v->n_purposes);
     for (size_t i = 0; i < v->n_purposes; i++)
-        if (v->purposes[i].basis == BASIS_CONSENT && str_eq(v->purposes[i].service, s->account->service))
+        if (v->purposes[i].basis == BASIS_CONSENT && !v->purposes[i].elsewhere &&
+            str_eq(v->purposes[i].service, s->account->service))
             s->consents[s->n_consents++] = &v->purposes[i];
 }
 

@@ -75,6 +75,8 @@ static enum err put_policy(struct request *req, str service, int64_t version)
     int64_t shown = json_get_int(policy, "version");
     json_put_bool(policy, "changed", json_array_size(json_object_get(policy, "changes")) > 0);
     json_put(req->view, "policy", policy);
+    json_put(req->view, "told", json_null());
+    feature_policy(req, service);
     return put_versions(req, service, shown);
 }
 
