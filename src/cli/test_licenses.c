@@ -31,6 +31,7 @@ static struct portal *p;
 static char dir[64];
 static account_id anna, james;
 static struct key anna_key, james_key;
+static struct tx *tx; /* one at a time */
 
 #define assert_ok(expr)                                                                            \
     do {                                                                                           \
@@ -41,7 +42,7 @@ static struct key anna_key, james_key;
 /* Runs statements on a write transaction `tx` and commits them. */
 #define WRITE(...)                                                                                 \
     do {                                                                                           \
-        struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);                              \
+        tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);                              \
         __VA_ARGS__;                                                                               \
         assert_ok(tx_commit(tx));                                                                  \
         tx_end(&tx);                                                                               \
@@ -141,7 +142,7 @@ static license_id give(account_id who, const struct key *k, const char *product)
 
 static enum err bind(account_id who, license_id license, id device)
 {
-    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
     why = NULL;
     enum err e = license_bind(tx, p, who, license, device, STR(""), &why);
     if (e == OK)
@@ -153,7 +154,7 @@ static enum err bind(account_id who, license_id license, id device)
 static struct license read_license(account_id who, license_id which)
 {
     struct license out;
-    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
     assert_ok(license_get(tx, p, who, which, NULL, &out));
     tx_end(&tx);
     return out;
@@ -163,7 +164,7 @@ static struct license read_license(account_id who, license_id which)
 
 static int64_t count(const char *sql)
 {
-    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
     struct query *q = tx_query(tx, str_from(sql));
     int64_t n = query_row(q) ? row_int(q, 0) : -1;
     assert_ok(query_end(q));
@@ -259,7 +260,7 @@ static void mya_42_good_malformed_mistyped_unknown_revoked(void **state)
     assert_true(id_eq(one.id, two.id));
     /* The code is sealed, and opens with its owner's key. */
     struct license l;
-    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
     assert_ok(license_get(tx, p, anna, one, &anna_key, &l));
     tx_end(&tx);
     assert_true(str_eq(l.code, code));
@@ -301,7 +302,7 @@ static void mya_50_a_code_is_owned_once(void **state)
     assert_string_equal(why, CODE_ERROR_TAKEN);
     assert_int_equal(count("SELECT count(*) FROM license"), 1);
     assert_state(anna, one, "new");
-    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
     assert_ok(code_find(tx, &p->privacy, code.p, &c));
     tx_end(&tx);
     assert_int_equal(c.conflicts, 1);
@@ -389,7 +390,7 @@ static void mya_43_what_does_not_fit_is_refused(void **state)
     license_id l = give(anna, &anna_key, "total-security");
     id device = id_new();
     assert_int_equal(bind(james, l, device), ERR_NOT_FOUND);
-    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
     assert_int_equal(license_bind(tx, p, anna, l, device, STR("mobile-security"), &why), ERR_INPUT);
     assert_string_equal(why, LICENSE_ERROR_PRODUCT);
     tx_end(&tx);
@@ -416,7 +417,7 @@ static void mya_43_a_device_moves_to_another_license(void **state)
 static json_t *leaves_of(account_id who, id device)
 {
     json_t *out = json_object();
-    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
     assert_ok(license_leaves(tx, p, who, device, STR("total-security"), out));
     tx_end(&tx);
     return out;
@@ -473,7 +474,7 @@ static void wps_22_a_code_goes_to_the_device_that_it_was_sent_to(void **state)
     assert_ok(add_code(anna, &anna_key, code, &l));
 #define CODES_FOR(who, key, which)                                                                 \
     do {                                                                                           \
-        struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);                               \
+        tx = tx_begin(p->privacy.db, TX_READ, a, &fault);                               \
         assert_ok(license_codes_for(tx, p, who, key, which, &codes, &n));                          \
         tx_end(&tx);                                                                               \
     } while (0)
@@ -511,7 +512,7 @@ static void mya_44_the_list_is_what_the_account_has(void **state)
     assert_ok(add_code(anna, &anna_key, code, &coded));
     give(james, &james_key, "small-office");
     assert_ok(bind(anna, bought, id_new()));
-    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
     assert_ok(license_list(tx, p, anna, &anna_key, &list, &n));
     assert_int_equal(n, 2);
     assert_true(id_eq(list[0].id.id, coded.id) && str_is(list[0].product, "total-security-family"));
@@ -531,7 +532,7 @@ static void mya_44_a_product_is_tried_once(void **state)
     license_id l, again;
     const struct product *trial = product_named(p, STR("total-security-trial"));
     WRITE(assert_ok(license_grant(tx, p, anna, &anna_key, trial, ORIGIN_TRIAL, &l)));
-    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
     assert_int_equal(license_grant(tx, p, anna, &anna_key, trial, ORIGIN_TRIAL, &again), ERR_CONFLICT);
     tx_end(&tx);
     WRITE(assert_ok(license_grant(tx, p, james, &james_key, trial, ORIGIN_TRIAL, &again)));
@@ -547,7 +548,7 @@ static void a_renewal_goes_on_from_the_end(void **state)
     license_id l = give(anna, &anna_key, "total-security");
     id device = id_new();
     moment expires;
-    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
     assert_int_equal(license_renew(tx, p, anna, l, &expires), ERR_CONFLICT); /* not begun */
     tx_end(&tx);
     assert_ok(bind(anna, l, device));
@@ -643,7 +644,7 @@ static void license_files_verify_and_are_for_one_device(void **state)
     assert_true(json_get_int(payload, "exp") - json_get_int(payload, "ends") == 14 * 86400);
     ((char *)(uintptr_t)file.p)[file.n / 2] ^= 1;
     assert_false(verifies(file, keys));
-    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
     assert_int_equal(license_file(tx, p, anna, l, id_new(), a, &out), ERR_NOT_FOUND);
     assert_int_equal(license_file(tx, p, james, l, device, a, &out), ERR_NOT_FOUND);
     tx_end(&tx);
@@ -792,7 +793,7 @@ static void mya_49_looking_again_sends_no_second(void **state)
     later(read_license(anna, l).expires - now() - 5 * MOMENT_DAY);
     run_task();
     assert_int_equal(reminders_sent(), 1); /* the last step that has come, not each that was missed */
-    struct tx *tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_WRITE, a, &fault);
     struct query *q = SQL(tx, "UPDATE license SET look_at = 1");
     assert_ok(query_run(q));
     assert_ok(tx_commit(tx));
@@ -811,7 +812,7 @@ static void mya_46_the_request_is_in_the_ledger_and_ends_with_a_click(void **sta
     size_t n;
     str token;
     account_id found;
-    struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
+    tx = tx_begin(p->privacy.db, TX_READ, a, &fault);
     assert_ok(reminders_get(tx, p, anna, &wanted));
     assert_false(wanted);
     tx_end(&tx);

@@ -154,9 +154,9 @@ struct request {
     struct locale locale;
     str peer;                  /* the visitor's address */
     struct form_state form;    /* what a POST sent, checked */
-    str body;                  /* what it sent to a raw row, as it came */
     json_t *message;           /* what a program sent instead, checked */
     void *device;              /* GUARD_DEVICE: what the device_fn knows of it */
+    str body;                  /* what it sent to a raw row, as it came */
     struct form_state *shown;  /* the page's forms, as many as the route shows */
     size_t n_shown;
     json_t *view;

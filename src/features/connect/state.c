@@ -10,9 +10,6 @@
 
 enum { DIGEST = 16 };
 
-/* A report that says nothing new is noted so often: the device was heard of (devices.h). */
-#define SEEN_EVERY (5 * MOMENT_MINUTE)
-
 /* ---- whose ---- */
 
 static bool is_own(const struct request *req, str binding)
@@ -135,7 +132,7 @@ static void digest_report(struct request *req, unsigned char out[DIGEST])
 static bool is_old_news(const struct request *req, const struct binding *b, const unsigned char digest[DIGEST])
 {
     return sodium_memcmp(digest, b->state, DIGEST) == 0 && is_unchanged(req, b) &&
-           clock_now(request_privacy(req)->clock) - b->reported < SEEN_EVERY;
+           clock_now(request_privacy(req)->clock) - b->reported < DEVICE_SEEN_EVERY;
 }
 
 enum err put_state(struct request *req)
