@@ -400,12 +400,9 @@ enum err device_password_redeem(struct tx *tx, const struct privacy *p, str pass
 
 /* ---- everything at once ---- */
 
-static enum err update_all(struct tx *tx, const char *sql, account_id which, moment now)
+static enum err run_of(struct query *q, account_id which)
 {
-    struct query *q = tx_query(tx, str_from(sql));
     bind_id(q, which.id);
-    if (now)
-        bind_time(q, now);
     return query_run(q);
 }
 
@@ -422,11 +419,13 @@ enum err devices_end(struct tx *tx, struct portal *p, account_id which)
         list[n++].id = row_id(q, 0);
     }
     TRY(query_end(q));
-    TRY(update_all(tx, "UPDATE binding SET ended = $2, next_token = NULL, pending = 0 WHERE account = $1 AND ended IS NULL", which,
-                   now));
-    TRY(update_all(tx, "DELETE FROM device_report WHERE account = $1", which, 0));
-    TRY(update_all(tx, "DELETE FROM device_position WHERE account = $1", which, 0));
-    TRY(update_all(tx, "DELETE FROM device_password WHERE account = $1", which, 0));
+    q = SQL(tx, "UPDATE binding SET ended = $2, next_token = NULL, pending = 0 WHERE account = $1 AND ended IS NULL");
+    bind_id(q, which.id);
+    bind_time(q, now);
+    TRY(query_run(q));
+    TRY(run_of(SQL(tx, "DELETE FROM device_report WHERE account = $1"), which));
+    TRY(run_of(SQL(tx, "DELETE FROM device_position WHERE account = $1"), which));
+    TRY(run_of(SQL(tx, "DELETE FROM device_password WHERE account = $1"), which));
     TRY(commands_drop(tx, which, (binding_id){{{0}}}));
     for (size_t i = 0; i < n; i++) /* DEVICES_MAX at most, once in an account's life */
         TRY(license_forget_device(tx, p, which, list[i].id));
