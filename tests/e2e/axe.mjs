@@ -8,13 +8,16 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const RULES = { "target-size": { enabled: true }, "identical-links-same-purpose": { enabled: true } };
 
 // Through the debugger, which the page's policy does not bind; the policy stays on for the page itself.
-// `only`: the rules that the look can change; all of them where it is not given.
-export async function askAxe(page, look, only) {
+// `only`: the rules that the look can change, none at all where it is empty; all but `without` otherwise.
+export async function askAxe(page, look, { only, without = [] } = {}) {
+    if (only?.length === 0) {
+        return [];
+    }
     const session = await page.context().newCDPSession(page);
     await session.send("Runtime.evaluate", { expression: `window.axe === undefined && (() => {${AXE}})()` });
     await session.detach();
-    const { violations, passes } = await page.evaluate((rules) => window.axe.run(document, { ...rules, resultTypes: ["violations"] }),
-        only ? { runOnly: only } : { rules: RULES });
+    const asked = only ? { runOnly: only } : { rules: { ...RULES, ...Object.fromEntries(without.map((r) => [r, { enabled: false }])) } };
+    const { violations, passes } = await page.evaluate((rules) => window.axe.run(document, { ...rules, resultTypes: ["violations"] }), asked);
     const found = violations.flatMap((v) => v.nodes.map((n) => `axe (${look}) ${v.id}: ${v.help}: ${n.target.join(" ")}: ${n.failureSummary}`));
     return passes.length > (only ? 0 : 10) ? found : ["axe did not run", ...found];
 }
