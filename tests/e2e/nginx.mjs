@@ -58,7 +58,6 @@ function substitutions({ dir, socket, https, http, live, headerTimeout }) {
     const six = (port) => (hasIpv6 ? `listen [::1]:${port}` : `# no IPv6 here`);
     return [
         // files
-        ["load_module modules/", "load_module /usr/lib/nginx/modules/"], // those of this machine, not of the test's folder
         ["pid /run/nginx.pid;", `pid ${at("nginx.pid")};`],
         ["error_log /var/log/nginx/error.log", `error_log ${at("error.log")}`],
         ["client_body_temp_path /var/lib/nginx/body;", // and those that Debian's nginx has without being told
