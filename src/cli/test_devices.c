@@ -349,7 +349,7 @@ static void mya_38_a_problem_its_fix_and_its_end(void **state)
     assert_int_equal(answer(&b, &anna_key, made, false, "too-late"), OK);
     c = newest(anna, &anna_key, b.device);
     assert_str(c.state, "done");
-    assert_int_equal(c.ended - c.delivered, MOMENT_MINUTE);
+    assert_true(c.ended - c.delivered >= MOMENT_MINUTE && c.ended - c.delivered < 2 * MOMENT_MINUTE);
     assert_int_equal(fetch(token, &anna_key, &c), 0);
     report(token, &anna_key, "{\"protection\":\"on\"}", "active");
     assert_string_equal(entry(anna, &anna_key, b.device).state, "good");
@@ -392,7 +392,7 @@ static void rgt_05_no_command_under_restriction(void **state)
     struct binding b;
     command_id made;
     bound(anna, &anna_key, &b);
-    WRITE(assert_ok(restriction_set(tx, &p->privacy, anna.id, &anna_key, restriction_reasons[0], STR(""))));
+    WRITE(assert_ok(restriction_set(tx, &p->privacy, anna.id, &anna_key, str_from(restriction_reasons[0]), STR(""))));
     assert_int_equal(order(anna, &anna_key, b.device, "alarm", &made), ERR_DENIED);
     WRITE(assert_ok(restriction_lift(tx, &p->privacy, anna.id)));
     assert_int_equal(order(anna, &anna_key, b.device, "alarm", &made), OK);
