@@ -46,5 +46,10 @@ void format_zones(struct arena *a, str **out, size_t *n);
 
 /* All countries (ISO 3166) with their names in the language, sorted by name. */
 void format_countries(struct arena *a, const struct locale *l, str **codes, str **names, size_t *n);
+/* A country's two letters by its number (ISO 3166-1: 752 is "SE"); empty where it is none. */
+str format_country_code(struct arena *a, int number);
+
+/* The same words, whatever letters are capitals? Blanks at the ends do not count. */
+bool format_same_words(struct arena *a, str x, str y);
 
 #endif
