@@ -2,7 +2,8 @@
 
 COUNTRIES.json is Natural Earth's 1:50m map as npm's world-atlas has it (TopoJSON, quantized). Borders that
 two countries share are there once, as an arc; a country's ring names arcs, backwards as ~n. An arc is kept as
-its first point and then steps, in units of the quantization, each number as a zigzag varint.
+its first point and then steps, in units of the quantization, each number as a zigzag varint. A ring may go over
+the 180th meridian, where its longitude jumps; its box is that of the ring with the jumps taken out.
 src/features/anti_theft/world.h says what comes out.
 """
 import json
@@ -29,6 +30,18 @@ def points(arc):
         yield x, y
 
 
+def ring_points(ring):
+    """All the way, without jumps at the 180th meridian."""
+    turn, last, shift = round(360 / scale[0]), None, 0
+    for a in ring:
+        arc = list(points(topology["arcs"][a if a >= 0 else ~a]))
+        for x, y in arc if a >= 0 else reversed(arc):
+            if last is not None and abs(x + shift - last) > turn / 2:
+                shift += turn if x + shift < last else -turn
+            last = x + shift
+            yield last, y
+
+
 data, offsets = bytearray(), []
 for arc in topology["arcs"]:
     offsets.append((len(data), len(arc)))
@@ -41,9 +54,9 @@ for country in topology["objects"]["countries"]["geometries"]:
     polygons = {"Polygon": [country.get("arcs")], "MultiPolygon": country.get("arcs")}[country["type"]]
     for polygon in polygons:
         for ring in polygon:
-            every = [p for a in ring for p in points(topology["arcs"][a if a >= 0 else ~a])]
+            every = list(ring_points(ring))
             box = [min(x for x, _ in every), min(y for _, y in every), max(x for x, _ in every), max(y for _, y in every)]
-            rings.append((int(country.get("id", 0)), len(members), len(ring), sum(len(topology["arcs"][a if a >= 0 else ~a]) for a in ring), *box))
+            rings.append((int(country.get("id", 0)), len(members), len(ring), len(every), *box))
             members += ring
 if len(rings) < 1000 or max(offsets[-1]) > 1 << 30:
     sys.exit(f"{source}: not the map that is meant")

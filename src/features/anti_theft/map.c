@@ -14,6 +14,7 @@ enum { SVG_BYTES = 1 << 20, MARGIN = 8, CROSSINGS = 256, LABELS = 16 };
 #define DEGREE_METRES 111320.0
 #define STEP          0.6 /* pixels: what is nearer to the last point is not drawn */
 #define MARK          9.0
+#define NEAR          0.15 /* degrees: what lies so close to a coast is of that country */
 
 struct point {
     double x, y;
@@ -77,12 +78,30 @@ static void read_arc(int member, struct outline *o)
     o->n += arc->n;
 }
 
+/* Takes out the jumps at the 180th meridian. What goes all around a pole is closed there. */
+static void unroll(struct outline *o)
+{
+    double shift = 0;
+    for (size_t i = 1; i < o->n; i++) {
+        double step = o->at[i].x + shift - o->at[i - 1].x;
+        shift += step > 180 ? -360 : step < -180 ? 360 : 0;
+        o->at[i].x += shift;
+    }
+    struct point first = o->at[0], last = o->at[o->n - 1];
+    if (fabs(last.x - first.x) < 180)
+        return;
+    double pole = first.y < 0 ? -90 : 90;
+    o->at[o->n++] = (struct point){last.x, pole};
+    o->at[o->n++] = (struct point){first.x, pole};
+}
+
 /* In degrees. */
 static struct outline read_ring(struct arena *a, const struct world_ring *r)
 {
-    struct outline o = {ARENA_ARRAY(a, struct point, r->n_points), 0};
+    struct outline o = {ARENA_ARRAY(a, struct point, r->n_points + 2), 0};
     for (int i = 0; i < r->n_arcs; i++)
         read_arc(world_members[r->member + i], &o);
+    unroll(&o);
     return o;
 }
 
@@ -361,20 +380,22 @@ enum err map_draw(struct arena *a, const struct locale *l, const struct map_plac
 
 /* ---- which country ---- */
 
-static bool has_inside(const struct outline *o, struct point p)
+static bool has_inside(struct arena *a, const struct world_ring *r, struct point p)
 {
     bool in = false;
-    for (size_t i = 0; i < o->n; i++) {
-        struct point from = o->at[i ? i - 1 : o->n - 1], to = o->at[i];
+    if (p.x < longitude_of(r->west) || p.x > longitude_of(r->east))
+        return false;
+    struct outline o = read_ring(a, r);
+    for (size_t i = 0; i < o.n; i++) {
+        struct point from = o.at[i ? i - 1 : o.n - 1], to = o.at[i];
         if ((from.y <= p.y) != (to.y <= p.y) && p.x < from.x + (p.y - from.y) / (to.y - from.y) * (to.x - from.x))
             in = !in;
     }
     return in;
 }
 
-str map_country(struct arena *a, const struct map_place *at)
+static int country_at(struct arena *a, double latitude, double longitude)
 {
-    struct point p = {at->longitude, at->latitude};
     int last = 0;
     bool in = false;
     for (size_t i = 0; i < n_world_rings; i++) {
@@ -382,11 +403,19 @@ str map_country(struct arena *a, const struct map_place *at)
         if (r->country != last && in)
             break;
         last = r->country;
-        if (p.x < longitude_of(r->west) || p.x > longitude_of(r->east) || p.y < latitude_of(r->south) ||
-            p.y > latitude_of(r->north))
+        if (latitude < latitude_of(r->south) || latitude > latitude_of(r->north))
             continue;
-        struct outline o = read_ring(a, r);
-        in ^= has_inside(&o, p);
+        for (double shift = -360; shift <= 360; shift += 360)
+            in ^= has_inside(a, r, (struct point){longitude + shift, latitude});
     }
-    return in ? format_country_code(a, last) : (str){NULL, 0};
+    return in ? last : 0;
+}
+
+str map_country(struct arena *a, const struct map_place *at)
+{
+    static const struct point around[] = {{0, 0}, {0, 1}, {0, -1}, {1, 0}, {-1, 0}};
+    int country = 0;
+    for (size_t i = 0; i < COUNT(around) && country == 0; i++)
+        country = country_at(a, at->latitude + NEAR * around[i].y, at->longitude + NEAR * around[i].x);
+    return format_country_code(a, country);
 }

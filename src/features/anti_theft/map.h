@@ -19,7 +19,7 @@ struct map_place {
  * uncertain where that can be seen. ERR_LIMIT: larger than 1 MiB. */
 CHECKED enum err map_draw(struct arena *a, const struct locale *l, const struct map_place *at, bool dark, str *svg);
 
-/* The country in which the outlines have it, "SE"; empty: in none (at sea, or just off a coast). */
+/* The country in which the outlines have it, or that lies close by: "SE"; empty: at sea. */
 str map_country(struct arena *a, const struct map_place *at);
 
 #endif

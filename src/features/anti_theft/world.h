@@ -17,8 +17,8 @@ struct world_arc {
 struct world_ring {
     int16_t country;   /* ISO 3166-1, by number; 0: none that has one */
     uint16_t member, n_arcs;
-    uint32_t n_points; /* at most */
-    int32_t west, south, east, north;
+    uint32_t n_points;
+    int32_t west, south, east, north; /* beyond 180 degrees where it goes over that meridian */
 };
 
 extern const double world_scale[2], world_origin[2];
