@@ -90,7 +90,7 @@ class Theft(portal.Case):
         self.assertTrue(all(x["elsewhere"] and not x["here"] and "Firefox" in x["browser"] for x in log))
         page = other.get(device).text
         self.assertIn("Found it? &lt;b&gt;Call&lt;/b&gt; 070-123 45 67", page)
-        self.assertIn("A device was to be erased", other.get("/account/security/log").text)
+        self.assertIn("A device was to be wiped", other.get("/account/security/log").text)
         # The message is nowhere plain.
         if not p.database:
             for root, _, names in os.walk(p.data):

@@ -141,17 +141,21 @@ static const struct command *latest(const struct command *list, size_t n, const 
     return best;
 }
 
+/* Codes of apps that have words here; others have them among the devices' own, or are shown as they are. */
+static const char *const reasons[] = {"no-position", "not-known-here", "not-kept"};
+
 static str reason_of(struct request *req, str code)
 {
     CLEANUP(json_done) json_t *values = json_object();
-    const char *const prefixes[] = {MSG("theft.reason."), MSG("device-reason.")};
+    const char *prefix = MSG("device-reason.");
     if (code.n == 0)
         return words(req, MSG("theft.reason-none"), NULL);
-    for (size_t i = 0; i < COUNT(prefixes); i++) {
-        str key = str_fmt(req->arena, "%s%.*s", prefixes[i], STR_FMT(code));
-        if (catalog_key(request_privacy(req)->catalog, key) >= 0)
-            return words(req, key.p, NULL);
-    }
+    for (size_t i = 0; i < COUNT(reasons); i++)
+        if (str_is(code, reasons[i]))
+            prefix = MSG("theft.reason.");
+    str key = str_fmt(req->arena, "%s%.*s", prefix, STR_FMT(code));
+    if (catalog_key(request_privacy(req)->catalog, key) >= 0)
+        return words(req, key.p, NULL);
     json_put_str(values, "code", code);
     return words(req, MSG("theft.reason-other"), values);
 }
@@ -354,13 +358,16 @@ static enum err show_device(struct request *req)
 
 static enum err see_device(struct request *req, const struct target *t, int status, const char *done)
 {
-    return request_see(req, status, url_of(req, t, str_fmt(req->arena, "?done=theft-%s", done).p));
+    return request_see(req, status, url_of(req, t, done));
 }
 
 /* Why it is not done, as a page that says so; anything else goes up. */
 static enum err refused(struct request *req, const struct target *t, enum err e)
 {
-    const char *why = e == ERR_CONFLICT ? "waits" : e == ERR_NOT_FOUND ? "cannot" : e == ERR_DENIED ? "restricted" : NULL;
+    const char *why = e == ERR_CONFLICT    ? "?done=theft-waits"
+                      : e == ERR_NOT_FOUND ? "?done=theft-cannot"
+                      : e == ERR_DENIED    ? "?done=theft-restricted"
+                                           : NULL;
     if (why == NULL)
         return e;
     fault_clear(req->fault);
@@ -375,28 +382,32 @@ static enum err give(struct request *req, struct tx *tx, const struct target *t,
     return command_add(tx, PORTAL(req), &t->key, &s, &given);
 }
 
-static enum err ask(struct request *req, const char *kind)
+static enum err ask(struct request *req, const char *kind, const char *done)
 {
     CLEANUP(target_wipe) struct target t = {0};
     struct tx *tx = request_write(req);
     TRY(read_target(req, tx, &t));
     enum err e = give(req, tx, &t, kind, (str){NULL, 0});
-    return e == OK ? see_device(req, &t, 202, kind) : refused(req, &t, e);
+    return e == OK ? see_device(req, &t, 202, done) : refused(req, &t, e);
 }
 
 static enum err locate(struct request *req)
 {
-    return ask(req, "locate");
+    return ask(req, "locate", "?done=theft-locate");
 }
 
 static enum err alarm(struct request *req)
 {
-    return ask(req, "alarm");
+    return ask(req, "alarm", "?done=theft-alarm");
 }
 
 /* What is hard to undo: the device's name is typed, as it stands on the page (ATW-04). It is noted in the security
  * log, too. */
-static enum err ask_gravely(struct request *req, const char *kind, const char *event, str text)
+struct grave {
+    const char *kind, *event, *done;
+};
+
+static enum err ask_gravely(struct request *req, const struct grave *g, str text)
 {
     CLEANUP(target_wipe) struct target t = {0};
     struct tx *tx = request_write(req);
@@ -405,21 +416,23 @@ static enum err ask_gravely(struct request *req, const char *kind, const char *e
         form_fail(&req->form, "name", MSG("theft.name-wrong"));
         return request_again(req, 422);
     }
-    enum err e = give(req, tx, &t, kind, text);
+    enum err e = give(req, tx, &t, g->kind, text);
     if (e != OK)
         return refused(req, &t, e);
-    TRY(account_note(req, tx, SIGNED_IN(req), &t.key, event));
-    return see_device(req, &t, 202, kind);
+    TRY(account_note(req, tx, SIGNED_IN(req), &t.key, g->event));
+    return see_device(req, &t, 202, g->done);
 }
 
 static enum err lock(struct request *req)
 {
-    return ask_gravely(req, "lock", "device-lock", str_trim(form_value(&req->form, "message")));
+    static const struct grave locking = {"lock", "device-lock", "?done=theft-lock"};
+    return ask_gravely(req, &locking, str_trim(form_value(&req->form, "message")));
 }
 
 static enum err wipe(struct request *req)
 {
-    return ask_gravely(req, "wipe", "device-wipe", (str){NULL, 0});
+    static const struct grave wiping = {"wipe", "device-wipe", "?done=theft-wipe"};
+    return ask_gravely(req, &wiping, (str){NULL, 0});
 }
 
 static enum err show_confirm(struct request *req, const char *view)
@@ -449,9 +462,9 @@ static enum err take_back(struct request *req)
     const char *kind = str_cstr(req->arena, form_value(&req->form, "kind"));
     enum err e = command_take_back(tx, request_privacy(req), SIGNED_IN(req), t.id, kind);
     if (e == ERR_CONFLICT)
-        return see_device(req, &t, 409, "too-late");
+        return see_device(req, &t, 409, "?done=theft-too-late");
     TRY(e);
-    return see_device(req, &t, 200, "taken-back");
+    return see_device(req, &t, 200, "?done=theft-taken-back");
 }
 
 #define ONE LIST "/:id"
