@@ -9,7 +9,6 @@
 
 #include "features/anti_theft/map.h"
 #include "features/connect/connect.h"
-#include "privacy/enrolment.h"
 
 #define FEATURE        "anti-theft" /* an app that has it says so */
 #define SIGNED_IN(req) ((account_id){(req)->session.account})
@@ -104,14 +103,11 @@ static enum err show_list(struct request *req)
     CLEANUP(key_wipe) struct key k;
     struct device_entry *devices;
     size_t n;
-    bool enrolled;
     TRY(request_key(req, &k));
-    TRY(enrolment_active(request_read(req), request_privacy(req), req->session.account, STR("my-account"), &enrolled));
     TRY(device_list(request_read(req), request_privacy(req), SIGNED_IN(req), &k, &devices, &n));
     json_t *able = json_put_array(req->view, "devices"), *others = json_put_array(req->view, "others");
     for (size_t i = 0; i < n; i++)
         put_device(req, json_add_object(device_offers(&devices[i], STR(FEATURE)) ? able : others), &devices[i]);
-    json_put_bool(req->view, "enrolled", enrolled);
     json_put_bool(req->view, "has_devices", json_array_size(able) > 0);
     json_put_bool(req->view, "has_others", json_array_size(others) > 0);
     return request_page(req, "anti_theft/list");
@@ -346,7 +342,9 @@ static enum err show_device(struct request *req)
     for (size_t i = 0; i < COUNT(kinds); i++) {
         json_t *j = json_put_object(req->view, kinds[i]);
         json_put_text(j, "kind", kinds[i]);
-        put_state(req, j, latest(commands, n, kinds[i]));
+        const struct command *c = latest(commands, n, kinds[i]);
+        put_state(req, j, c);
+        json_put_bool(j, "shown", t.can || c != NULL);
     }
     TRY(put_position(req, &t));
     TRY(put_log(req, &t, commands, n));
