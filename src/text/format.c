@@ -511,6 +511,20 @@ bool format_zone_ok(str zone)
     return n > 0 && U_SUCCESS(e) && system;
 }
 
+str format_zone_town(struct arena *a, const struct locale *l, const char *zone)
+{
+    char locale[64], text[NARROW];
+    UChar wide[WIDE], pattern[WIDE], out[WIDE];
+    UErrorCode e = U_ZERO_ERROR;
+    icu_locale(l->code, locale, sizeof locale);
+    int32_t zone_n = widen(zone, wide), pattern_n = widen("VVV", pattern), n = 0;
+    UDateFormat *d = udat_open(UDAT_PATTERN, UDAT_PATTERN, locale, wide, zone_n, pattern, pattern_n, &e);
+    udat_format(d, 0, out, WIDE, NULL, &e);
+    udat_close(d);
+    u_strToUTF8(text, sizeof text, &n, out, -1, &e);
+    return U_SUCCESS(e) ? str_dup(a, str_of(text, (size_t)n)) : (str){NULL, 0};
+}
+
 str format_country_code(struct arena *a, int number)
 {
     UErrorCode e = U_ZERO_ERROR;

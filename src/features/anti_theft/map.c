@@ -6,14 +6,19 @@
 
 #include "features/anti_theft/world.h"
 
-enum { SVG_BYTES = 1 << 20, MARGIN = 8, CROSSINGS = 256, LABELS = 16 };
+enum { SVG_BYTES = 1 << 20, MARGIN = 8, CROSSINGS = 256, BOXES = 64 };
+
+#define LETTERS "font-family=\"system-ui, sans-serif\""
+#define HALO    LETTERS " stroke=\"%s\" stroke-opacity=\"0.7\" stroke-width=\"3\" stroke-linejoin=\"round\" paint-order=\"stroke\""
 
 #define SPAN          9.0  /* degrees from top to bottom: a country, or a region of a large one */
 #define SPAN_MAX      60.0
 #define FARTHEST      80.0 /* towards a pole meridians meet: from there on the map keeps its shape */
 #define DEGREE_METRES 111320.0
+#define EARTH_METRES  6371000.0
 #define STEP          0.6 /* pixels: what is nearer to the last point is not drawn */
 #define MARK          9.0
+#define CLOSE         17.0 /* pixels: what is so near is under the mark */
 #define NEAR          0.15 /* degrees: what lies so close to a coast is of that country */
 
 struct point {
@@ -26,12 +31,19 @@ struct outline {
     size_t n;
 };
 
+/* Where something stands that nothing else may cover. */
+struct box {
+    double left, top, right, bottom;
+};
+
 struct window {
     double west, north;       /* its corner */
     double per_x, per_y;      /* pixels for a degree */
     double east, south;
     double metres;            /* of a pixel */
     struct point mark;
+    struct box taken[BOXES];
+    size_t n_taken;
 };
 
 struct colours {
@@ -124,7 +136,7 @@ static double within(double v, double least, double most)
 
 static struct window window_around(const struct map_place *at)
 {
-    struct window w;
+    struct window w = {.n_taken = 2};
     double span = within(at->accuracy / DEGREE_METRES * 5, SPAN, SPAN_MAX);
     double middle = within(at->latitude, -90 + span / 2, 90 - span / 2);
     w.per_y = MAP_HEIGHT / span;
@@ -135,6 +147,8 @@ static struct window window_around(const struct map_place *at)
     w.east = at->longitude + MAP_WIDTH / w.per_x / 2;
     w.metres = DEGREE_METRES / w.per_y;
     w.mark = (struct point){MAP_WIDTH / 2.0, (w.north - at->latitude) * w.per_y};
+    w.taken[0] = (struct box){w.mark.x - MARK - 4, w.mark.y - MARK - 4, w.mark.x + MARK + 4, w.mark.y + MARK + 4};
+    w.taken[1] = (struct box){0, MAP_HEIGHT - 40, 230, MAP_HEIGHT}; /* the scale */
     return w;
 }
 
@@ -214,11 +228,27 @@ static size_t crossings(const struct outline *o, size_t n, double y, double *out
     return count;
 }
 
-/* Is a name there in the way of the mark, or of the scale in its corner? */
-static bool in_the_way(const struct window *w, struct point at, double half)
+static bool is_free(const struct window *w, struct box b)
 {
-    bool mark = fabs(at.y - w->mark.y) < 26 && fabs(at.x - w->mark.x) < half + 20;
-    return mark || (at.y > MAP_HEIGHT - 50 && at.x - half < 190);
+    if (b.left < 2 || b.top < 2 || b.right > MAP_WIDTH - 2 || b.bottom > MAP_HEIGHT - 2)
+        return false;
+    for (size_t i = 0; i < w->n_taken; i++)
+        if (b.left < w->taken[i].right && b.right > w->taken[i].left && b.top < w->taken[i].bottom && b.bottom > w->taken[i].top)
+            return false;
+    return true;
+}
+
+static bool take(struct window *w, struct box b)
+{
+    if (w->n_taken == BOXES || !is_free(w, b))
+        return false;
+    w->taken[w->n_taken++] = b;
+    return true;
+}
+
+static struct box box_of(struct point middle, double length)
+{
+    return (struct box){middle.x - length / 2, middle.y - 10, middle.x + length / 2, middle.y + 8};
 }
 
 /* The widest room that a country has in the window for a name of that length. */
@@ -231,7 +261,7 @@ static struct label find_room(const struct window *w, const struct outline *o, s
         for (size_t i = 0; i + 1 < count; i += 2) {
             double from = within(cross[i], 4, MAP_WIDTH - 4), to = within(cross[i + 1], 4, MAP_WIDTH - 4);
             struct point at = {(from + to) / 2, y};
-            if (to - from > best.wide && !in_the_way(w, at, length / 2))
+            if (to - from > best.wide && is_free(w, box_of(at, length)))
                 best = (struct label){at, to - from};
         }
     }
@@ -301,7 +331,7 @@ static size_t put_country(struct buf *b, struct arena *a, const struct window *w
     return n;
 }
 
-static void put_name(struct buf *names, struct arena *a, const struct locale *l, const struct window *w, int country,
+static void put_name(struct buf *names, struct arena *a, const struct locale *l, struct window *w, int country,
                      const struct outline *cuts, size_t n)
 {
     str code = format_country_code(a, country);
@@ -310,15 +340,14 @@ static void put_name(struct buf *names, struct arena *a, const struct locale *l,
     str name = format_value(a, l, FORMAT_COUNTRY, code);
     double length = length_of(name);
     struct label at = find_room(w, cuts, n, length);
-    if (at.wide < length)
+    if (at.wide < length || !take(w, box_of(at.at, length)))
         return;
     buf_fmt(names, "<text x=\"%.0f\" y=\"%.0f\">", at.at.x, at.at.y + 4);
     put_escaped(names, name);
     buf_text(names, "</text>");
 }
 
-static void put_countries(struct buf *b, struct arena *a, const struct locale *l, const struct window *w,
-                          const struct colours *c)
+static void put_countries(struct buf *b, struct arena *a, const struct locale *l, struct window *w, const struct colours *c)
 {
     struct buf names = buf_new(a, SVG_BYTES);
     struct outline *cuts = ARENA_ARRAY(a, struct outline, 3 * n_world_rings);
@@ -330,8 +359,51 @@ static void put_countries(struct buf *b, struct arena *a, const struct locale *l
         if (n_cuts)
             put_name(&names, a, l, w, country, cuts, n_cuts);
     }
-    buf_fmt(b, "</g><g fill=\"%s\" font-family=\"system-ui, sans-serif\" font-size=\"13\" text-anchor=\"middle\">", c->words);
+    buf_fmt(b, "</g><g fill=\"%s\" " HALO " font-size=\"13\" text-anchor=\"middle\">", c->words, c->land);
     buf_put(b, buf_str(&names));
+    buf_text(b, "</g>");
+}
+
+/* Beside a point, so far from it. */
+static bool take_side(struct window *w, struct point at, double off, double length, bool right)
+{
+    double from = right ? at.x + off : at.x - off - length;
+    return take(w, (struct box){from, at.y - 8, from + length, at.y + 8});
+}
+
+/* A dot with its name beside it. What lies under the mark has its name beside that. */
+static void put_town(struct buf *b, struct window *w, struct point at, str name, const struct colours *c)
+{
+    double length = length_of(name), x = at.x - w->mark.x, y = at.y - w->mark.y, off = 4;
+    bool under = hypot(x, y) < CLOSE, right = !under || x > -2;
+    if (under) {
+        off = hypot(x, y) > MARK + 4 ? 4 : CLOSE;
+        at = off > 4 ? w->mark : at;
+    } else if (!take(w, (struct box){at.x - 4, at.y - 4, at.x + 4, at.y + 4}))
+        return;
+    if (off < CLOSE)
+        buf_fmt(b, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.2\" fill=\"%s\" stroke=\"none\"/>", at.x, at.y, c->words);
+    if (!take_side(w, at, off, length, right)) {
+        right = !right;
+        if (!take_side(w, at, off, length, right))
+            return;
+    }
+    off += 3;
+    buf_fmt(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", at.x + (right ? off : -off), at.y + 4, right ? "start" : "end");
+    put_escaped(b, name);
+    buf_text(b, "</text>");
+}
+
+static void put_towns(struct buf *b, struct arena *a, const struct locale *l, struct window *w, const struct colours *c)
+{
+    buf_fmt(b, "<g fill=\"%s\" " HALO " font-size=\"12\">", c->words, c->land);
+    for (size_t i = 0; i < n_world_towns; i++)
+        for (double shift = -360; shift <= 360; shift += 360) {
+            const struct world_town *t = &world_towns[i];
+            struct point at = {(t->longitude + shift - w->west) * w->per_x, (w->north - t->latitude) * w->per_y};
+            if (at.x > 4 && at.x < MAP_WIDTH - 4 && at.y > 4 && at.y < MAP_HEIGHT - 4)
+                put_town(b, w, at, format_zone_town(a, l, t->zone), c);
+        }
     buf_text(b, "</g>");
 }
 
@@ -346,7 +418,7 @@ static void put_scale(struct buf *b, struct arena *a, const struct locale *l, co
     double wide = km * 1000 / w->metres;
     str number = format_value(a, l, FORMAT_NUMBER, str_fmt(a, "%d", km));
     buf_fmt(b, "<path d=\"M16 %dv6h%.1fv-6\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\"/>", MAP_HEIGHT - 22, wide, c->words);
-    buf_fmt(b, "<text x=\"%.1f\" y=\"%d\" fill=\"%s\" font-family=\"system-ui, sans-serif\" font-size=\"13\">", wide + 24,
+    buf_fmt(b, "<text x=\"%.1f\" y=\"%d\" fill=\"%s\" " LETTERS " font-size=\"13\">", wide + 24,
             MAP_HEIGHT - 14, c->words);
     put_escaped(b, number);
     buf_text(b, " km</text>");
@@ -371,7 +443,10 @@ enum err map_draw(struct arena *a, const struct locale *l, const struct map_plac
     buf_fmt(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">", MAP_WIDTH,
             MAP_HEIGHT, MAP_WIDTH, MAP_HEIGHT);
     buf_fmt(&b, "<path fill=\"%s\" d=\"M0 0h%dv%dH0z\"/>", c->sea, MAP_WIDTH, MAP_HEIGHT);
+    struct buf towns = buf_new(a, SVG_BYTES);
+    put_towns(&towns, a, l, &w, c); /* first come, first placed; countries are drawn under them */
     put_countries(&b, a, l, &w, c);
+    buf_put(&b, buf_str(&towns));
     put_scale(&b, a, l, &w, c);
     put_mark(&b, &w, at, c);
     buf_text(&b, "</svg>");
@@ -418,4 +493,24 @@ str map_country(struct arena *a, const struct map_place *at)
     for (size_t i = 0; i < COUNT(around) && country == 0; i++)
         country = country_at(a, at->latitude + NEAR * around[i].y, at->longitude + NEAR * around[i].x);
     return format_country_code(a, country);
+}
+
+/* ---- which town ---- */
+
+static double far_apart(double latitude, double longitude, const struct world_town *t)
+{
+    double k = M_PI / 180, a = sin((t->latitude - latitude) * k / 2), b = sin((t->longitude - longitude) * k / 2);
+    double h = a * a + cos(latitude * k) * cos(t->latitude * k) * b * b;
+    return 2 * EARTH_METRES * asin(sqrt(within(h, 0, 1)));
+}
+
+struct map_town map_nearest(const struct map_place *at)
+{
+    struct map_town best = {world_towns[0].zone, far_apart(at->latitude, at->longitude, &world_towns[0])};
+    for (size_t i = 1; i < n_world_towns; i++) {
+        double metres = far_apart(at->latitude, at->longitude, &world_towns[i]);
+        if (metres < best.metres)
+            best = (struct map_town){world_towns[i].zone, metres};
+    }
+    return best;
 }

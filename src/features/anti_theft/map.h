@@ -15,11 +15,18 @@ struct map_place {
     double latitude, longitude, accuracy;
 };
 
-/* An SVG of the region, north up, with names of countries, a scale, and a circle as large as the place is
+/* An SVG of the region, north up, with names of countries and some towns, a scale, and a circle as large as the place is
  * uncertain where that can be seen. ERR_LIMIT: larger than 1 MiB. */
 CHECKED enum err map_draw(struct arena *a, const struct locale *l, const struct map_place *at, bool dark, str *svg);
 
 /* The country in which the outlines have it, or that lies close by: "SE"; empty: at sea. */
 str map_country(struct arena *a, const struct map_place *at);
+
+/* The town nearest to it of those that the map knows, and how far that is as the crow flies. */
+struct map_town {
+    const char *zone; /* names it: format_zone_town() */
+    double metres;
+};
+struct map_town map_nearest(const struct map_place *at);
 
 #endif

@@ -14,6 +14,9 @@
 #define SIGNED_IN(req) ((account_id){(req)->session.account})
 #define SHOWS(...)     (const struct form *const[]){__VA_ARGS__, NULL}
 
+#define TOWN_CLOSE     10e3 /* metres: what is known of a town is its middle */
+#define TOWN_FARTHEST  300e3
+
 enum { LOG_LENGTH = 50 };
 
 /* What is asked for from a button on the page, and what from a page of its own. */
@@ -223,6 +226,18 @@ static str picture_words(struct request *req, const struct map_place *at)
     return words(req, country.n ? MSG("theft.map-in") : MSG("theft.map"), values);
 }
 
+/* "Close to Lund", "about 40 kilometres from Lund"; empty where no town that is known here is so near. */
+static str landmark(struct request *req, const struct map_place *at)
+{
+    CLEANUP(json_done) json_t *values = json_object();
+    struct map_town t = map_nearest(at);
+    if (t.metres > TOWN_FARTHEST)
+        return STR("");
+    json_put_str(values, "town", format_zone_town(req->arena, &req->locale, t.zone));
+    json_put_str(values, "distance", distance(req, t.metres));
+    return words(req, t.metres < TOWN_CLOSE ? MSG("theft.close-to") : MSG("theft.far-from"), values);
+}
+
 static void put_place(struct request *req, json_t *j, const struct target *t, const struct position *p)
 {
     struct map_place at = {p->latitude, p->longitude, p->accuracy};
@@ -230,6 +245,9 @@ static void put_place(struct request *req, json_t *j, const struct target *t, co
     struct arena *a = req->arena;
     json_put_str(j, "coordinates", str_fmt(a, "%.*f, %.*f", d, p->latitude, d, p->longitude));
     json_put_str(j, "within", distance(req, p->accuracy));
+    str near = landmark(req, &at);
+    json_put_bool(j, "has_landmark", near.n > 0);
+    json_put_str(j, "landmark", near);
     json_put_str(j, "street_map", str_fmt(a, "https://www.openstreetmap.org/?mlat=%.*f&mlon=%.*f#map=%d/%.*f/%.*f", d, p->latitude, d,
                                           p->longitude, zoom(p->accuracy), d, p->latitude, d, p->longitude));
     json_put_str(j, "geo", str_fmt(a, "geo:%.*f,%.*f;u=%.0f", d, p->latitude, d, p->longitude, ceil(p->accuracy)));
