@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <unicode/ucal.h>
-#include <unicode/ucasemap.h>
 #include <unicode/ucol.h>
 #include <unicode/udat.h>
 #include <unicode/udatpg.h>
@@ -532,26 +531,4 @@ str format_country_code(struct arena *a, int number)
     if (region == NULL || U_FAILURE(e) || uregion_getType(region) != URGN_TERRITORY)
         return (str){NULL, 0};
     return str_dup(a, str_from(uregion_getRegionCode(region)));
-}
-
-/* ---- comparing ---- */
-
-static str folded(struct arena *a, UCaseMap *map, str s)
-{
-    UErrorCode e = U_ZERO_ERROR;
-    size_t room = 3 * s.n + 1; /* what folding makes of UTF-8 at most */
-    char *to = ARENA_ARRAY(a, char, room);
-    int32_t n = ucasemap_utf8FoldCase(map, to, (int32_t)room, s.p, (int32_t)s.n, &e);
-    return U_SUCCESS(e) ? str_of(to, (size_t)n) : s;
-}
-
-bool format_same_words(struct arena *a, str x, str y)
-{
-    UErrorCode e = U_ZERO_ERROR;
-    UCaseMap *map = ucasemap_open("", U_FOLD_CASE_DEFAULT, &e);
-    if (U_FAILURE(e))
-        return str_eq(x, y);
-    bool same = str_eq(folded(a, map, str_trim(x)), folded(a, map, str_trim(y)));
-    ucasemap_close(map);
-    return same;
 }

@@ -51,7 +51,4 @@ void format_countries(struct arena *a, const struct locale *l, str **codes, str 
 /* A country's two letters by its number (ISO 3166-1: 752 is "SE"); empty where it is none. */
 str format_country_code(struct arena *a, int number);
 
-/* The same words, whatever letters are capitals? Blanks at the ends do not count. */
-bool format_same_words(struct arena *a, str x, str y);
-
 #endif

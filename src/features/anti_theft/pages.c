@@ -9,6 +9,7 @@
 
 #include "features/anti_theft/map.h"
 #include "features/connect/connect.h"
+#include "text/fold.h"
 
 #define FEATURE        "anti-theft" /* an app that has it says so */
 #define SIGNED_IN(req) ((account_id){(req)->session.account})
@@ -428,7 +429,7 @@ static enum err ask_gravely(struct request *req, const struct grave *g, str text
     CLEANUP(target_wipe) struct target t = {0};
     struct tx *tx = request_write(req);
     TRY(read_target(req, tx, &t));
-    if (!format_same_words(req->arena, form_value(&req->form, "name"), t.title)) {
+    if (!str_eq(text_fold(req->arena, form_value(&req->form, "name")), text_fold(req->arena, t.title))) {
         form_fail(&req->form, "name", MSG("theft.name-wrong"));
         return request_again(req, 422);
     }
