@@ -56,6 +56,9 @@ async function look(who, name, scripts = true) {
     assert.deepEqual(wrong, [], name);
 }
 
+// A picture alone: quality.test.mjs looks at these.
+const shoot = (...of) => (SHOTS ? look(...of) : null);
+
 const passwordOn = async (page) => (await page.locator(".pass code").innerText()).trim();
 const deviceOn = (who) => who.page.locator("li.device");
 const has = async (who, key, values) => assert.match(await who.page.locator("main").innerText(), who.say.like(key, values), key);
@@ -71,9 +74,9 @@ for (const language of LANGUAGES) {
             await who.join();
             await who.follow("menu.devices", page.getByRole("navigation"));
             await who.sees("devices.title");
-            await look(who, "devices-none", false);
+            await shoot(who, "devices-none", false);
             await who.follow("devices.connect-first");
-            await look(who, "devices-add", false);
+            await shoot(who, "devices-add", false);
             await who.press("devices.make");
             const password = await passwordOn(page);
             assert.match(password, /^[A-Z0-9]{4}-[A-Z0-9]{4}$/);
@@ -121,10 +124,10 @@ for (const language of LANGUAGES) {
             await who.isTold("done.device-renamed");
             assert.equal(await page.locator("h1").innerText(), "Annas bärbara");
             await has(who, "device-state.good");
-            await look(who, "devices-good", false);
+            await shoot(who, "devices-good", false);
 
             await who.follow("devices.disconnect-this");
-            await look(who, "devices-disconnect", false);
+            await shoot(who, "devices-disconnect", false);
             await who.press("devices.disconnect-submit");
             await who.isTold("done.device-disconnected");
             assert.equal(await deviceOn(who).count(), 0);
@@ -139,11 +142,16 @@ for (const language of LANGUAGES) {
             const who = await Person.come(browser, portal, language, `office.${language}@example.com`), { page } = who;
             await who.join();
             await who.go("/office");
-            await look(who, "office-none");
+            await shoot(who, "office-none");
             await who.follow("devices.connect-first");
             await who.press("devices.make");
             await who.isRefused(who.field("office.informed"), "form.tick");
             assert.equal(await page.locator(".pass").count(), 0);
+            const attested = async () => {
+                await who.go("/account/privacy");
+                return (await page.locator("#held").textContent()).split(who.say.text("office.informed")).length - 1;
+            };
+            assert.equal(await attested(), 0, "nothing is noted that was not ticked");
             const connect = async (path, app, choice) => {
                 await who.go(path);
                 if (path === "/office/add") {
@@ -158,6 +166,7 @@ for (const language of LANGUAGES) {
             assert.deepEqual([hidden.status, hidden.code], [422, "attestation-missing"]);
             assert.equal((await connect("/office/add", desk, "participate-for-all")).status, 201);
             await look(who, "office-add");
+            assert.equal(await attested(), 2, "once for each password, in the words that were ticked");
             const own = new ConnectedApp(portal.url, { application: "mobile-security", name: "my phone", facts: { type: "phone", os_type: "Android", os_version: "15" } });
             assert.equal((await connect("/account/devices/add", own)).status, 201);
             await desk.report({ protection: "off" }, GOOD);

@@ -381,6 +381,12 @@ export const places = {
         return submit(who, "/account/privacy/takeout/share");
     }],
 
+    "devices-none": ["fresh", 200, at("/account/devices")],
+    "devices-add": ["fresh", 200, at("/account/devices/add")],
+    "devices-password": ["fresh", 200, sent("/account/devices/add", "/account/devices/add")],
+    "devices-camera": ["visitor", 200, at("/connect")],
+    "office-none": ["fresh", 200, at("/office")],
+    "office-add-wrong": ["fresh", 422, sent("/office/add", "/office/add")],
     "anti-theft-none": ["fresh", 200, at("/anti-theft")],
     "anti-theft-device": ["guarded", 200, async (who, links) => who.go(await lostPhone(who, links))],
     "anti-theft": ["guarded", 200, at("/anti-theft")],
@@ -390,6 +396,16 @@ export const places = {
         return sent(at, at, { "#lock-name": "another" })(who);
     }],
     "anti-theft-wipe": ["guarded", 200, async (who, links) => who.go(`${await lostPhone(who, links)}/wipe`)],
+    "devices": ["guarded", 200, at("/account/devices")],
+    "device-one": ["guarded", 200, async (who, links) => who.go((await lostPhone(who, links)).replace("/anti-theft", "/account/devices"))],
+    "device-name-wrong": ["guarded", 422, async (who, links) => {
+        const at = (await lostPhone(who, links)).replace("/anti-theft", "/account/devices");
+        await who.go(at);
+        await who.page.locator("#rename-name").evaluate((input) => { input.removeAttribute("maxlength"); input.value = "n".repeat(101); });
+        return submit(who, `${at}/name`);
+    }],
+    "device-disconnect": ["guarded", 200, async (who, links) => who.go(`${(await lostPhone(who, links)).replace("/anti-theft", "/account/devices")}/disconnect`)],
+    "device-another": ["guarded", 404, at(`/account/devices/${"a".repeat(26)}`)],
     "anti-theft-another": ["guarded", 404, at(`/anti-theft/${"a".repeat(26)}`)],
 
     "invitation": ["visitor", 200, by("invitation")],
