@@ -129,16 +129,40 @@ void product_judge(struct device_product *p)
 
 const char *device_state(const struct device_entry *d, moment now)
 {
-    const char *worst = d->n_products ? "good" : "unknown";
+    const char *worst = "unknown";
     if (now - d->seen > DEVICE_STALE)
         return "silent";
-    for (size_t i = 0; i < d->n_products; i++)
+    for (size_t i = 0; i < d->n_products; i++) {
+        if (d->products[i].license.status.n > 0 && strcmp(worst, "unknown") == 0)
+            worst = "good"; /* it has told of itself since it was bound */
         for (size_t k = 0; k < d->products[i].n_problems; k++) {
             if (d->products[i].problems[k].grave)
                 return "problem";
             worst = "warning";
         }
+    }
     return worst;
+}
+
+bool told_feature(str told, str feature)
+{
+    CLEANUP(json_done) json_t *list = NULL;
+    if (json_decode(told, &list, NULL) != OK)
+        return false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *one = json_string_value(json_array_get(list, i));
+        if (one && str_is(feature, one))
+            return true;
+    }
+    return false;
+}
+
+bool device_offers(const struct device_entry *d, str feature)
+{
+    for (size_t i = 0; i < d->n_products; i++)
+        if (told_feature(d->products[i].license.features, feature))
+            return true;
+    return false;
 }
 
 /* ---- what its owner sees ---- */
