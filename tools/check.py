@@ -38,6 +38,7 @@ INSIDE = {
     "src/cli/cmd_demo.c": "hashes one password once, for all people of the demo",
     "src/cli/test_portal.c": "the same, for a test's",
     "src/cli/test_access.c": "the same, and their second steps",
+    "src/cli/test_licenses.c": "lots, signing keys and the task of reminders, against a clock that moves",
 }
 
 # A library is known to the few files that hide it from the rest.

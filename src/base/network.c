@@ -119,3 +119,13 @@ str url_host(str url)
         host = before;
     return host;
 }
+
+bool host_is_loopback(str host)
+{
+    if (str_is(host, "localhost") || str_is(host, "[::1]"))
+        return true;
+    for (size_t i = 0; i < host.n; i++) /* "127.0.0.1.example.com" is somebody's */
+        if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9'))
+            return false;
+    return str_starts(host, STR("127."));
+}

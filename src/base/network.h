@@ -26,6 +26,9 @@ CHECKED enum err network_parse(str s, struct network *out);
 /* The host of "scheme://host[:port][/path]", an IPv6 address with its brackets. */
 str url_host(str url);
 
+/* Does the host's name mean this machine: localhost, 127.x.x.x, [::1]? */
+bool host_is_loopback(str host);
+
 /* Several, between blanks or commas; none is none. ERR_INPUT where one of them is none. */
 CHECKED enum err networks_parse(struct arena *a, str s, struct networks *out);
 

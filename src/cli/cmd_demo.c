@@ -4,6 +4,7 @@
  * member of staff for each role.
  */
 #include "cli/command.h"
+#include "cli/demo_devices.h"
 #include "cli/demo_services.h"
 
 #include <string.h>
@@ -204,6 +205,7 @@ static enum err fill(struct call *c)
     for (size_t i = 0; i < COUNT(staff); i++)
         TRY(seed_staff(c, &staff[i], hash));
     TRY(demo_join_services(c->portal, &c->fault));
+    TRY(demo_connect_devices(c->portal, &c->fault));
     TRY(work_run_due(c->portal->work, (id){{0}}, &ran, &c->fault));
     TRY(retention_sweep(&c->portal->privacy, false, true, c->arena, &r, &c->fault));
     return verify_run(&c->portal->privacy, &c->portal->facts, &broken, &c->fault);

@@ -72,6 +72,7 @@ int command_vault(struct call *c);
 int command_rights(struct call *c);
 int command_staff(struct call *c);
 int command_demo(struct call *c);
+int command_license(struct call *c);
 int command_help(struct call *c);
 
 /* Runs a command on an open portal: in the server for a caller, or in the command's own process. */

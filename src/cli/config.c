@@ -7,6 +7,8 @@
 #include "base/email.h"
 #include "base/file.h"
 #include "base/network.h"
+#include "work/live.h"
+#include "features/purchases/purchases.h"
 #include "work/sms.h"
 
 enum { MAX_FILE = 256 * 1024, NAME_BYTES = 64 };
@@ -97,9 +99,14 @@ const struct config_key config_keys[] = {
     {"sms", KEY_TEXT, AT(sms), "", .wrong = sms_wrong_target, .about = "Who sends codes by text message (Twilio's HTTP API): https://SID:TOKEN@HOST?from=+46…, or file:DIR (one .json each). Without it, no such codes are offered."},
     {"sms_prefixes", KEY_TEXT, AT(sms_prefixes), PREFIXES, .wrong = wrong_prefixes, .about = "Where text messages may go: the beginnings of numbers, one blank between them."},
     {"sms_per_day", KEY_INT, AT(sms_per_day), "2000", .least = 1, .most = 10000000, .about = "Text messages a day at most, from the whole portal: fraud by expensive numbers ends there."},
+    {"store", KEY_TEXT, AT(store), "", .wrong = store_wrong_target, .about = "Where things are bought (Stripe's API): https://KEY@api.stripe.com, a restricted key. Without it, nothing is sold here."},
+    {"store_webhook_secret", KEY_TEXT, AT(store_webhook_secret), "", .wrong = store_wrong_secret, .about = "What the store signs its events with: whsec_… (several with blanks between while it changes), or file:/PATH."},
+    {"store_ca_file", KEY_TEXT, AT(store_ca_file), "", .about = "Certificates to believe the store by; otherwise the system's."},
+    {"app_stores", KEY_TEXT, AT(app_stores), "", .about = "Whose signed purchases apps may hand over (app-stores.yaml). Without it, none."},
     {"organisation_file", KEY_TEXT, AT(organisation_file), "", .about = "Who runs the portal (organisation.yaml); otherwise the demo's."},
     {"catalogue", KEY_TEXT, AT(catalogue), "", .about = "What is licensed: products, terms, devices (catalogue.yaml); otherwise the demo's."},
     {"places", KEY_TEXT, AT(places), "", .about = "A file that says about where a network address is (MaxMind's format, .mmdb): sign-ins are shown with the place. Without it, with the address alone."},
+    {"live", KEY_TEXT, AT(live), "", .wrong = live_wrong_targets, .about = "Where nginx takes word for apps and pages that wait (nchan; deploy/nginx.conf): http://127.0.0.1:PORT, a blank between several. Without it nobody waits: all look again by themselves."},
     {"overlay", KEY_TEXT, AT(overlay), "", .about = "A folder of your own that lies over ours: ROOM/views/NAME.html, ROOM/locale/CODE.mo."},
     {"reopen_window", KEY_TERM, AT(reopen_window), "P14D", .about = "How long a closed account can be reopened; never past the promised month."},
     {"argon_memory", KEY_BYTES_SIZE, AT(argon_memory), "67108864", .least = 8 << 20, .most = (int64_t)4 << 30, .about = "Memory of one password hash, in bytes (Argon2id; RFC 9106's second choice)."},

@@ -77,6 +77,15 @@ const struct command commands[] = {
      "reset: for who has lost the second factor, once you are sure that it is they: takes it away, signs them out "
      "everywhere. The desk opens with a new one.",
      COMMAND_PORTAL, PORTAL_MIGRATED, command_staff},
+    {"license", "issue --product KEY --count N [--note TEXT] [--out FILE]\nrevoke CODE|LOT\ncatalogue",
+     "Activation codes.",
+     "issue: makes a lot of codes for a product of the catalogue and prints them, or writes them to a new file that "
+     "you alone can read. They are kept as hashes: nobody can print them a second time. A note is about the lot (an "
+     "order's number), not about a person.\n"
+     "revoke: a code, or all of a lot (its four characters), with the licenses that were made of them. Their devices "
+     "hear of it.\n"
+     "catalogue: the products, as the file has them.",
+     COMMAND_PORTAL, PORTAL_MIGRATED, command_license},
     {"demo", "", "Fill the portal with a demo.",
      "Makes people with a history, closed and open accounts, choices and mail, somebody of the staff for each "
      "role, and prints how to sign in. Does nothing where there are people already.",

@@ -25,6 +25,8 @@ struct settings {
     str mail, mail_from, mail_ca_file;
     str sms, sms_prefixes; /* an empty sms: no codes by text message */
     int64_t sms_per_day;
+    str store, store_webhook_secret, store_ca_file; /* an empty store: nothing is bought here */
+    str app_stores; /* a file: whose signed purchases apps may hand over; or empty */
     str organisation_file; /* empty: the one of the demo */
     str catalogue;         /* what is licensed (catalogue.yaml); empty: the one of the demo */
     str overlay;           /* a folder with the operator's own views and translations; or empty */
@@ -34,6 +36,7 @@ struct settings {
     int64_t max_connections;
     int64_t workers;
     bool limits_off; /* nobody is told that they ask too often */
+    str live;   /* where nginx is told that whoever waits should look again; or empty */
     str places; /* a file that says about where a network address is; or empty */
     struct networks staff_networks; /* from where the desk opens; none: from anywhere */
     bool behind_proxy;
@@ -51,7 +54,9 @@ struct portal {
     struct web *web;
     void *passwords; /* features/account: the hasher */
     struct places *places; /* NULL: none are known */
+    struct live *live;     /* NULL: nobody holds connections for us */
     void *texts;     /* features/factors: the sender of codes (struct sms), or NULL */
+    void *store;     /* features/purchases: the provider, and whose signed purchases are believed */
     void *services;  /* features/services: the forms of what can be joined */
     void *connect;   /* features/connect: the declared protocol */
     /* Told after a commit that something waits for an app, by its binding; NULL: apps find out by asking. */

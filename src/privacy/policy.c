@@ -440,6 +440,7 @@ enum err policy_publish(const struct privacy *p, int *published, struct fault *f
     struct arena *a = arena_new(PUBLISH_ARENA);
     enum err e = db_transact(p->db, a, f, publish_all, &w);
     arena_free(&a);
+    policies_forget(p->policies);
     if (published)
         *published = w.published;
     return e;

@@ -20,6 +20,9 @@ CHECKED enum err policy_publish(const struct privacy *p, int *published, struct 
  * share it; struct privacy may do without. */
 struct policies *policies_new(void);
 void policies_free(struct policies **policies); /* for CLEANUP */
+/* Which is the newest is believed for two seconds, for another server may publish; whoever publishes here
+ * says so with this. */
+void policies_forget(struct policies *policies);
 
 /* A published version (0: the latest) with its number, date and changes. The caller owns it and may
  * add members to it, but not change what is in them. ERR_NOT_FOUND. */
@@ -31,7 +34,8 @@ struct policy_version {
     moment published;
 };
 /* Newest first. */
-CHECKED enum err policy_versions(struct tx *tx, str service, struct policy_version **out, size_t *n);
+CHECKED enum err policy_versions(struct tx *tx, const struct privacy *p, str service,
+                                 struct policy_version **out, size_t *n);
 
 /* Is what is published what is declared? *service is the first that differs, or empty. */
 CHECKED enum err policy_check(struct tx *tx, const struct privacy *p, str *service);

@@ -1234,7 +1234,7 @@ static void gen_25_gen_06_versions_are_published_and_never_change(void **state)
     struct policy_version *versions;
     size_t count;
     tx = tx_begin(t.db, TX_READ, a, &fault);
-    assert_ok(policy_versions(tx, STR("portal"), &versions, &count));
+    assert_ok(policy_versions(tx, &p, STR("portal"), &versions, &count));
     assert_int_equal(count, 2);
     assert_ok(policy_get(tx, &p, STR("portal"), 1, &english, &again));
     assert_ok(policy_get(tx, &p, STR("portal"), 0, &english, &two));

@@ -57,7 +57,10 @@ static enum err check_row(const struct route *row, struct fault *f)
                         : is_api(row) && row->message == NULL && row->form == NULL ? "check of its messages"
                         : row->method == METHOD_PUT && row->message == NULL ? "check of its messages"
                         : row->method != METHOD_GET && row->method != METHOD_POST && row->method != METHOD_PUT ? "method"
-                        : row->method == METHOD_POST && row->form == NULL && row->forms == NULL && row->message == NULL ? "form"
+                        : row->raw && (row->method != METHOD_POST || row->form || row->forms || row->guard != GUARD_PUBLIC)
+                                                                          ? "public POST for a raw body"
+                        : row->method == METHOD_POST && row->form == NULL && row->forms == NULL && row->message == NULL && !row->raw
+                                                                          ? "form"
                         : row->form != NULL && row->form->n > FORM_MAX_FIELDS ? "short form"
                                                                          : NULL;
     if (lacks)

@@ -231,6 +231,12 @@ static void check_body(struct exchange *x)
     str type = head_get(req->head, "Content-Type"), length = head_get(req->head, "Content-Length");
     size_t max = req->route->body_max ? req->route->body_max : DEFAULT_BODY;
     int64_t n = 0;
+    if (req->route->raw) {
+        if (length.n > 0 && (!str_to_int(length, &n) || n > (int64_t)max))
+            refuse(x, 413, MSG("problem.too-large"));
+        x->body = buf_new(x->arena, max);
+        return;
+    }
     req->form.form = req->route->forms ? req->route->forms(req) : req->route->form;
     if (req->route->message && req->form.form == NULL) {
         if (length.n > 0 && (!str_to_int(length, &n) || n > (int64_t)max))
@@ -483,6 +489,10 @@ static enum err read_form(struct exchange *x)
 static enum err run_post(struct exchange *x)
 {
     struct request *req = &x->req;
+    if (req->route->raw) {
+        req->body = buf_str(&x->body);
+        return run_handler(req, req->route->run);
+    }
     if (read_form(x) != OK) {
         refuse(x, 400, MSG("problem.form"));
         return ERR_INPUT;
@@ -493,6 +503,8 @@ static enum err run_post(struct exchange *x)
     }
     form_check(&req->form, x->arena);
     enum err e = OK;
+    if (req->route->shows && !req->form.wrong)
+        prepare_forms(req, req->route);
     if (!req->form.wrong)
         e = run_handler(req, req->route->run);
     if (!req->form.wrong || (e != OK && e != ERR_INPUT))

@@ -60,7 +60,7 @@ struct route {
     enum guard guard;
     enum rate rate;
     const struct form *form;         /* POST: what it takes */
-    const struct form *const *shows; /* GET: forms on the page, NULL-terminated */
+    const struct form *const *shows; /* forms on the page, NULL-terminated; POST: where the answer is a page */
     const char *again;               /* POST: the page that shows the form again when it is wrong; a
                                       * segment with ':' has the request's own value */
     size_t body_max;                 /* POST: bytes; 0: 16 KiB; with files, of the whole body */
@@ -68,6 +68,9 @@ struct route {
     unsigned roles;                  /* GUARD_STAFF: to whom of the staff it is open (role.h) */
     const char *const *reads;        /* GUARD_STAFF: records of people that it shows, NULL-terminated; each
                                       * must be open to each of the roles */
+    /* POST from a program elsewhere that signs what it sends: the body as it came, whatever its type, is
+     * req->body. No form, no form token; the handler checks the signature before it reads anything. */
+    bool raw;
     form_of *forms;                  /* beside or instead of `form` and `shows`: a declared form that
                                       * the path's segments choose; NULL: 404 */
     message_fn *message;             /* rows under /api/: what checks a request before its handler; POST and PUT
@@ -153,6 +156,7 @@ struct request {
     struct form_state form;    /* what a POST sent, checked */
     json_t *message;           /* what a program sent instead, checked */
     void *device;              /* GUARD_DEVICE: what the device_fn knows of it */
+    str body;                  /* what it sent to a raw row, as it came */
     struct form_state *shown;  /* the page's forms, as many as the route shows */
     size_t n_shown;
     json_t *view;

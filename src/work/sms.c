@@ -7,6 +7,7 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/network.h"
 
 enum { CONFIG_BYTES = 16 * 1024, MESSAGE_BYTES = 64 * 1024, ANSWER_BYTES = 16 * 1024,
        TIMEOUT_MS = 15000, CONNECT_MS = 5000, MIN_DIGITS = 8, MAX_DIGITS = 15, MAX_SENDER = 11 };
@@ -77,16 +78,6 @@ static bool is_word(str s, size_t max, const char *also)
     return s.n > 0 && s.n <= max;
 }
 
-static bool is_loopback(str host)
-{
-    if (str_is(host, "localhost") || str_is(host, "[::1]"))
-        return true;
-    for (size_t i = 0; i < host.n; i++) /* "127.0.0.1.example.com" is somebody's */
-        if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9'))
-            return false;
-    return str_starts(host, STR("127."));
-}
-
 static bool sender_ok(struct arena *a, str from)
 {
     str number;
@@ -114,7 +105,7 @@ static const char *read_gateway(struct arena *a, str url, struct target *t)
         host = place;
     if (host.n == 0 || !is_word(place, 200, ".:-/[]"))
         return "the gateway has no name";
-    if (!t->tls && !is_loopback(host))
+    if (!t->tls && !host_is_loopback(host))
         return "http:// is for this machine only: a gateway elsewhere needs https://";
     while (str_ends(place, STR("/")))
         place.n--;

@@ -12,9 +12,10 @@ import portal
 from connect import App, solve
 from portal import PASSWORD, ROOT, until
 from test_factors import code_of, set_up_app, wrong_code
+from test_licenses import issue
 
 
-class Steps(portal.Case):
+class Person(portal.Case):
     def person(self, name, **kw):
         return self.portal.account(f"{name}@example.com", **kw)
 
@@ -25,6 +26,8 @@ class Steps(portal.Case):
         self.assertEqual((r.status, r.code), (status, code), r.text)
         self.assertEqual(r.headers["Content-Type"], "application/problem+json")
 
+
+class Steps(Person):
     def test_wps_01_wps_15_wps_21_the_ten_steps(self):
         """Fails if an app cannot go the whole way from a statement to a disconnection, with a new person, or if
         anything is asked of it beyond the list."""
@@ -43,7 +46,7 @@ class Steps(portal.Case):
         self.assertNotEqual(swedish["text"], s["text"])
         etag = x.get(f"/statements/{x.application}").headers["ETag"]
         self.assertEqual(x.get(f"/statements/{x.application}", headers={"If-None-Match": etag}).status, 304)
-        other = App(p, "com.example.total-security").statement()
+        other = App(p, "total-security").statement()
         self.assertNotEqual(other["version"], s["version"])
 
         x.accept()
@@ -134,7 +137,7 @@ class Steps(portal.Case):
         self.assertEqual(x.sign_in("anna@example.com").status, 200)
         self.refused(x.sign_in("anna@example.com"), 409, "context-out-of-order")
         self.refused(x.post("/bindings", {**x.bind_message(), "temporary_device_id": "another-one-" + "0" * 8}), 403, "not-yours")
-        self.refused(x.post("/bindings", {**x.bind_message(), "application_id": "com.example.file-guard"}), 403, "application-differs")
+        self.refused(x.post("/bindings", {**x.bind_message(), "application_id": "mobile-security"}), 403, "application-differs")
         self.assertEqual(x.bind().status, 201)
         self.refused(x.ask("GET", "/commands", token="d1.nobody"), 401, "token-unknown")
         r = x.ask("GET", "/commands", token="")
@@ -244,7 +247,7 @@ class Steps(portal.Case):
         r = y.form("/token", {**wish, "device_code": g["device_code"]})
         self.assertEqual((r.status, r.json()["error"]), (400, "access_denied"))
         self.refused(y.bind(), 409, "context-out-of-order")
-        self.assertEqual(y.form("/device_authorization", {"client_id": "com.example.file-guard", "scope": y.context}).json()["error"], "invalid_client")
+        self.assertEqual(y.form("/device_authorization", {"client_id": "mobile-security", "scope": y.context}).json()["error"], "invalid_client")
 
     def test_wps_30_a_changed_statement_suspends_sending(self):
         """Fails if an app may go on sending after its statement was changed, or cannot go on once it is accepted."""
@@ -253,7 +256,7 @@ class Steps(portal.Case):
         p = self.portal
         self.person("anna")
         x = App(p).connect("anna@example.com")
-        y = App(p, "com.example.file-guard").connect("anna@example.com")
+        y = App(p, "mobile-security").connect("anna@example.com")
         p.stop()
         overlay = os.path.join(p.dir, "overlay", "connect", "locale")
         os.makedirs(overlay)
@@ -289,6 +292,60 @@ class Steps(portal.Case):
         self.assertEqual(x.send().status, 200)
 
 
+class Licenses(Person):
+    def test_wps_22_mya_43_activation_codes_both_ways(self):
+        """Fails if a code that an app sends does not become its license, is taken twice or by another account, or if a
+        code that its owner sends to a device does not reach it."""
+        p = self.portal
+        b = self.person("anna")
+        self.person("eve")
+        codes, _ = issue(p, 2)
+        x = App(p, "total-security").connect("anna@example.com")
+        wish = lambda code, app=x: {"activation_code": code, "binding_id": app.ids["binding_id"]}
+        slip = codes[0][:-1] + ("A" if codes[0][-1] != "A" else "B")
+        self.refused(x.post("/activation-codes", wish(slip)), 400, "code-mistyped")
+        self.refused(x.post("/activation-codes", wish("ABC")), 400, "code-malformed")
+        self.refused(x.get("/license-file"), 404, "no-license")
+        key = {"Idempotency-Key": "a-code-000001"}
+        r = x.post("/activation-codes", wish(codes[0]), headers=key)
+        self.assertEqual(r.status, 200, r.text)
+        self.assertEqual(r.json()["license"]["status"], "active")
+        self.assertEqual(x.post("/activation-codes", wish(codes[0]), headers=key).json(), r.json())
+        again = x.post("/activation-codes", wish(codes[0]))  # its answer was lost, and it had no key
+        self.assertEqual((again.status, again.json()), (200, r.json()))
+        self.refused(x.post("/activation-codes", wish(codes[1]), headers=key), 422, "idempotency-key-reused")
+        state = x.send()
+        self.assertEqual(state.json()["license"], r.json()["license"])
+        self.assertEqual(len(x.get("/license-file").text.strip().split(".")), 3)
+        self.assertEqual({k["kty"] for k in x.get("/keys", token="").json()["keys"]}, {"OKP"})
+        self.assertEqual(len(x.get("/revocations", token="").text.strip().split(".")), 3)
+        eve = App(p, "total-security").connect("eve@example.com")
+        self.refused(eve.post("/activation-codes", wish(codes[0], eve)), 409, "code-in-another-account")
+        other = App(p, "mobile-security").connect("anna@example.com")
+        self.refused(other.post("/activation-codes", wish(codes[0], other)), 409, "other-product")
+        # The other way: from the page to a second device.
+        y = App(p, "total-security", name="desk").connect("anna@example.com")
+        self.assertEqual(y.send().json()["activation_codes"], [])
+        mine = b.get("/account/licenses", headers={"Accept": "application/json"}).json()["licenses"][0]
+        r = b.post(f"/account/licenses/{mine['id']}/send", {"device": y.ids["device_id"]}, page=f"/account/licenses/{mine['id']}")
+        self.assertEqual(r.status, 303, r.text[:3000])
+        state = y.send()
+        self.assertEqual((state.status, [c.replace("-", "") for c in state.json()["activation_codes"]]), (200, [codes[0].replace("-", "")]), state.text)
+        r = y.post("/activation-codes", wish(state.json()["activation_codes"][0], y))
+        self.assertEqual(r.status, 200, r.text)
+        self.assertEqual(y.send().json()["activation_codes"], [])
+
+    def test_wps_23_a_purchase_that_no_store_signed(self):
+        """Fails if a purchase makes a license without the store's signature, or before it was made."""
+        p = self.portal
+        self.person("anna")
+        x = App(p, "total-security").connect("anna@example.com")
+        wish = Others.message(self, "purchase", x)
+        r = x.post("/purchases", wish)
+        self.assertIn((r.status, r.code), ((422, "purchase-signature-wrong"), (404, "purchase-unknown-item")), r.text)
+        self.assertEqual(x.send().json()["license"]["type"], "none")
+
+
 class Others(portal.Case):
     def test_wps_26_mya_41_two_accounts_at_every_endpoint(self):
         """Fails if an app sees or does anything that is another account's, at any endpoint that the document has."""
@@ -317,10 +374,10 @@ class Others(portal.Case):
                 r = eve.ask(method.upper(), foreign, message)
                 if "{" in path or message:
                     self.assertIn(r.status, (403, 404), (method, path, r.text))
-                    self.assertIn(r.code, ("not-yours", "command-unknown"), (method, path, r.text))
+                    self.assertIn(r.code, ("not-yours", "command-unknown", "position-not-asked"), (method, path, r.text))
                 for own in ("annas-laptop", anna.ids["device_id"], anna.ids["user_id"], anna.ids["application_instance_id"]):
                     self.assertNotIn(own, r.text, (method, path))
-        self.assertEqual(tried, 14)
+        self.assertEqual(tried, 13)
         self.assertEqual(p.rows("SELECT count(*) FROM connect_answer"), before)
         self.assertEqual(anna.send().status, 200)  # unharmed
         for mixed in ("binding_id", "device_id", "application_instance_id"):
@@ -465,16 +522,16 @@ class Fields(portal.Case):
         captcha = x.captcha()
         canaries = {"password": "canary Plover 4471 password", "wrong password": "canary Dunlin 8812 wrong", "reply": captcha["captcha_reply"],
                     "code": "CANA RYCO DE77 88XX", "connection": "CANARYCONNECT77"}
-        key = {"Idempotency-Key": "canary-key-0001"}
+        key = lambda n: {"Idempotency-Key": f"canary-key-{n:04}"}
         x.post("/accounts", {"context": x.context, "email": "b@example.com", "password": canaries["password"], **captcha, "locale": "sv",
-                             "region": "SE", "marketing_agreement": False}, headers=key)
+                             "region": "SE", "marketing_agreement": False}, headers=key(1))
         x.sign_in("anna@example.com", canaries["wrong password"])
-        x.post("/connections", {"context": x.context, "connection_password": canaries["connection"], "temporary_device_id": x.temporary}, headers=key)
-        x.post("/sign-ins", x.credentials("anna@example.com", canaries["password"]), headers=key)
-        x.post("/second-factors", {"context": x.context, "one_time_password": canaries["code"]}, headers=key)
-        r = x.post("/second-factors", {"context": x.context, "one_time_password": code_of(secret)}, headers=key)
+        x.post("/connections", {"context": x.context, "connection_password": canaries["connection"], "temporary_device_id": x.temporary}, headers=key(2))
+        x.post("/sign-ins", x.credentials("anna@example.com", canaries["password"]), headers=key(3))
+        x.post("/second-factors", {"context": x.context, "one_time_password": canaries["code"]}, headers=key(4))
+        r = x.post("/second-factors", {"context": x.context, "one_time_password": code_of(secret)}, headers=key(5))
         self.assertEqual(r.status, 200, r.text)
-        x.bind(headers={"Idempotency-Key": "canary-key-0002"})
+        x.bind(headers=key(9))
         canaries["token"] = x.token.split(".")[1][52:] or x.token
         canaries["context"] = x.context[29:]
         p.mail("b@example.com")

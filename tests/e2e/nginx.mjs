@@ -53,7 +53,7 @@ export function makeCertificates() {
 const hasIpv6 = Object.values(networkInterfaces()).flat().some((a) => a.address === "::1");
 
 // All that is changed in deploy/nginx.conf for a test; each line must find its place.
-function substitutions({ dir, socket, https, http, headerTimeout }) {
+function substitutions({ dir, socket, https, http, live, headerTimeout }) {
     const at = (name) => join(dir, name);
     const six = (port) => (hasIpv6 ? `listen [::1]:${port}` : `# no IPv6 here`);
     return [
@@ -65,6 +65,7 @@ function substitutions({ dir, socket, https, http, headerTimeout }) {
         ["/etc/letsencrypt/live/portal.example.com/fullchain.pem", at("tls.pem")],
         ["/etc/letsencrypt/live/portal.example.com/privkey.pem", at("tls.key")],
         ["root /var/www/acme;", `root ${at("acme")};`],
+        ["listen 127.0.0.1:8081;", `listen 127.0.0.1:${live};`],
         ["server unix:/run/troth/troth.sock;", `server unix:${socket};`],
         // ports, of loopback
         ["listen 80;", `listen 127.0.0.1:${http};`],
@@ -87,13 +88,13 @@ export function configured(options, text = readFileSync(CONF, "utf8")) {
     return text;
 }
 
-export async function startNginx({ socket, certificates, headerTimeout, change = (text) => text }) {
+export async function startNginx({ socket, certificates, headerTimeout, live, change = (text) => text }) {
     const dir = scratch("nginx"), at = (name) => join(dir, name);
     const [https, http] = [await freePort(), await freePort()];
     const challenge = at("acme/.well-known/acme-challenge");
     mkdirSync(challenge, { recursive: true });
     writeFileSync(join(challenge, "a-token"), "a proof");
-    writeFileSync(at("nginx.conf"), change(configured({ dir, socket, https, http, headerTimeout })));
+    writeFileSync(at("nginx.conf"), change(configured({ dir, socket, https, http, live: live ?? await freePort(), headerTimeout })));
     writeFileSync(at("tls.pem"), certificates.pem);
     writeFileSync(at("tls.key"), certificates.key);
     if (ROOT) {

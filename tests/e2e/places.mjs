@@ -146,6 +146,19 @@ function twin(person) {
     return Person.come(person.context.browser(), person.portal, person.language, `closed.${person.language}@example.com`);
 }
 
+// An app without a keyboard asks to be let in: the code that it shows.
+async function askWithoutKeyboard(url) {
+    const api = `${url}/api/v1`;
+    const about = { application_id: "troth-agent", application_version: "1.0", application_locale: "en" };
+    const { version } = await (await fetch(`${api}/statements/troth-agent`)).json();
+    const accepted = await fetch(`${api}/statements/${version}/acceptances`, {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ...about, choice: "participate" }),
+    });
+    const { context } = await accepted.json();
+    const body = new URLSearchParams({ client_id: about.application_id, scope: context });
+    return (await (await fetch(`${api}/device_authorization`, { method: "POST", body })).json()).user_code;
+}
+
 export function submit(person, action) {
     return press(person.page, person.page.locator(`main form[action="${action}"] [type=submit]`).first());
 }
@@ -192,6 +205,11 @@ export const places = {
     "receipt-unknown": ["visitor", 404, at("/privacy/receipt?number=nothing")],
     "receipt-waiting": ["visitor", 200, by("waiting")],
     "receipt-erased": ["visitor", 200, by("erased")],
+    "developers": ["visitor", 200, at("/developers")],
+    "statement": ["visitor", 200, at("/statements/troth-agent")],
+    "products-and-services": ["visitor", 200, at("/privacy/products-and-services")],
+    "license-agreement": ["visitor", 200, at("/license-agreement")],
+    "disconnecting": ["visitor", 200, at("/help/disconnecting")],
     "demo-mail": ["visitor", 200, at("/demo/mail")],
     "demo-messages": ["visitor", 200, at("/demo/messages")],
 
@@ -224,6 +242,12 @@ export const places = {
     "error-403": ["visitor", 403, forged("/sign-up", "/sign-up", "[name=csrf]", (input) => { input.value = "0"; })],
     "error-400": ["visitor", 400, forged("/recover", "/recover", "#recover-email", (input) => { input.name = "nothing"; })],
 
+    "device": ["fresh", 200, at("/device")],
+    "device-unknown": ["fresh", 404, at("/device?user_code=BCDF-GHJK")],
+    "device-asks": ["fresh", 200, async (who, links) => {
+        links.code ??= await askWithoutKeyboard(who.portal.url);
+        return who.go(`/device?user_code=${links.code}`);
+    }],
     "account": ["fresh", 200, at("/account")],
     "home-signed-in": ["fresh", 200, at("/")],
     "settings": ["fresh", 200, at("/account/settings")],

@@ -58,11 +58,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (message_read(str_of(data + 1, n - 1), &j, &f) == OK) {
         int wrong = 0, wrong_again = 0;
         MUST(json_is_object(j));
-        schema_check(o->message, a, (str){NULL, 0}, j, count, &wrong);
+        shape_check(o->message, a, (str){NULL, 0}, j, count, &wrong);
         str text = json_encode(a, j, false);
         if (wrong == 0) {
             MUST(message_read(text, &again, &f) == OK);
-            schema_check(o->message, a, (str){NULL, 0}, again, count, &wrong_again);
+            shape_check(o->message, a, (str){NULL, 0}, again, count, &wrong_again);
             MUST(wrong_again == 0);
         }
     }

@@ -91,6 +91,7 @@ enum err account_close(struct tx *tx, struct portal *p, account_id which, bool n
     TRY(account_log(tx, &p->privacy, which, &k, "account-closed"));
     TRY(withdraw_all(tx, p, &x));
     TRY(enrolment_close_all(tx, &p->privacy, which.id, at, str_cstr(a, x.language)));
+    TRY(feature_left(tx, p, which.id)); /* what the services began ends with them (MYA-22) */
     TRY(erasure_announce(tx, &p->privacy, which.id, cause, due, receipt));
     /* "Now" leaves the last mail a moment to go first. */
     TRY(job_add(tx, p->privacy.clock, JOB_ERASE, which.id, STR(""), erase_name(a, which),

@@ -114,6 +114,10 @@ enum err question_try(struct request *req, account_id which, bool *allowed)
 enum err question_left(struct tx *tx, struct portal *p, id account)
 {
     bool offered;
+    struct account x;
+    TRY(account_get(tx, &p->privacy, (account_id){account}, NULL, &x));
+    if (x.closed) /* it may be opened again; if not, all of it goes */
+        return OK;
     TRY(question_offered(tx, &p->privacy, (account_id){account}, &offered));
     return offered ? OK : question_remove(tx, (account_id){account});
 }

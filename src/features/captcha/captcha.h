@@ -40,6 +40,6 @@ CHECKED enum err captcha_put(struct request *req, bool asked);
  * too many questions lately. */
 CHECKED enum err captcha_issue(struct request *req, bool question, json_t *out, bool *allowed);
 /* The reply to the captcha of that ID and kind; it is used up by this. Hold no write transaction. */
-CHECKED enum err captcha_reply(struct request *req, bool question, str id, str reply, enum captcha *out);
+CHECKED enum err captcha_reply(struct request *req, bool question, str which, str reply, enum captcha *out);
 
 #endif

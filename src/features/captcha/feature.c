@@ -221,20 +221,20 @@ enum err captcha_issue(struct request *req, bool question, json_t *out, bool *al
 }
 
 /* The reply holds the whole challenge; it is the one that was named? */
-static bool is_work_of(struct request *req, str id, str reply)
+static bool is_work_of(struct request *req, str which, str reply)
 {
     struct work_solution s;
     bool read = work_read(req->arena, reply, &s, req->fault) == OK;
     fault_clear(req->fault);
-    return read && str_eq(id, hex_encode(req->arena, s.challenge.nonce, sizeof s.challenge.nonce));
+    return read && str_eq(which, hex_encode(req->arena, s.challenge.nonce, sizeof s.challenge.nonce));
 }
 
-enum err captcha_reply(struct request *req, bool question, str id, str reply, enum captcha *out)
+enum err captcha_reply(struct request *req, bool question, str which, str reply, enum captcha *out)
 {
     *out = CAPTCHA_WRONG;
     if (question)
-        return check_answer(req, id, reply, out);
-    return is_work_of(req, id, reply) ? check_work(req, reply, out) : OK;
+        return check_answer(req, which, reply, out);
+    return is_work_of(req, which, reply) ? check_work(req, reply, out) : OK;
 }
 
 static const struct route routes[] = {

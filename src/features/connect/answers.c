@@ -22,7 +22,7 @@ str answer_digest(struct request *req)
     json_t *value;
     void *next;
     json_object_foreach_safe(said, next, name, value)
-        if (schema_is_secret(o->message, name) || strcmp(name, "context") == 0)
+        if (shape_is_secret(o->message, name) || strcmp(name, "context") == 0)
             json_object_del(said, name);
     struct buf b = buf_new(req->arena, 128 << 10);
     buf_fmt(&b, "%s|%.*s|%.*s|", o->id, STR_FMT(req->path), STR_FMT(req->query));

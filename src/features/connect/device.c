@@ -53,7 +53,7 @@ static void check_parameters(struct request *req, const struct operation *o)
         bool there;
         str value = value_of(req, p, &there);
         if (there)
-            schema_check_text(p->schema, req->arena, str_from(p->name), value, note_wrong, req);
+            shape_check_text(p->schema, req->arena, str_from(p->name), value, note_wrong, req);
         else if (p->required)
             request_wrong(req, str_from(p->name), MSG("problem.field-missing"));
     }
@@ -74,7 +74,7 @@ enum err connect_check(struct request *req)
     const struct operation *o = document_operation(document_of(req), req->route);
     check_parameters(req, o);
     if (o->message)
-        schema_check(o->message, req->arena, (str){NULL, 0}, req->message, note_wrong, req);
+        shape_check(o->message, req->arena, (str){NULL, 0}, req->message, note_wrong, req);
     if (req->n_wrong == 0 && o->suspended)
         return check_statement(req);
     return OK;
@@ -98,7 +98,7 @@ enum err not_yours(struct request *req)
 enum err connect_may(struct request *req, struct tx *tx, account_id which)
 {
     enum may may;
-    TRY(privacy_may(tx, request_privacy(req), which.id, (str){NULL, 0}, PURPOSE_REMOTE, &may));
+    TRY(privacy_may(tx, request_privacy(req), which.id, (str){NULL, 0}, PURPOSE_REPORTS, &may));
     if (may == MAY)
         return OK;
     return request_problem(req, 403, may == MAY_NOT_CONSENTED ? MSG("problem.consent-withdrawn") : MSG("problem.restricted"));

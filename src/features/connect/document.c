@@ -113,21 +113,21 @@ static enum err add_parameter(struct making *m, struct operation *o, const json_
     p->segment = segment_of(o->path, p->name);
     if (p->in == IN_PATH && p->segment < 0)
         return FAIL(m->fault, ERR_INPUT, "%s: %s is not in its path", o->id, p->name);
-    TRY(schema_make(m->document->schemas, json_object_get(at, "schema"), p->name, &p->schema, m->fault));
-    return schema_is_closed(p->schema) ? OK : FAIL(m->fault, ERR_INPUT, "%s: %s has no limit", o->id, p->name);
+    TRY(shape_make(m->document->schemas, json_object_get(at, "schema"), p->name, &p->schema, m->fault));
+    return shape_is_closed(p->schema) ? OK : FAIL(m->fault, ERR_INPUT, "%s: %s has no limit", o->id, p->name);
 }
 
 static enum err add_message(struct making *m, struct operation *o, const json_t *body)
 {
     const json_t *json = part(body, "content>application/json>schema"),
                  *form = part(body, "content>application/x-www-form-urlencoded>schema");
-    struct schema *checked;
+    struct shape *checked;
     if ((o->method == METHOD_GET) != (body == NULL) || (body && !json && !form))
         return FAIL(m->fault, ERR_INPUT, "%s: takes a message, or should", o->id);
     if (body == NULL)
         return OK;
-    TRY(schema_make(m->document->schemas, json ? json : form, o->id, &checked, m->fault));
-    if (!schema_is_closed(checked))
+    TRY(shape_make(m->document->schemas, json ? json : form, o->id, &checked, m->fault));
+    if (!shape_is_closed(checked))
         return FAIL(m->fault, ERR_INPUT, "%s: its message takes what is not listed, or has no limit", o->id);
     if (json)
         o->message = checked;
@@ -227,8 +227,8 @@ static enum err add_leaves(struct making *m)
     json_object_foreach(each_of(part(d->json, "components>schemas")), name, at)
     {
         const json_t *bullets = json_object_get(at, "x-wpf");
-        struct schema *checked;
-        TRY(schema_make(d->schemas, at, name, &checked, m->fault));
+        struct shape *checked;
+        TRY(shape_make(d->schemas, at, name, &checked, m->fault));
         for (size_t i = 0; i < json_array_size(bullets); i++) {
             int bullet = bullet_of(json_array_get(bullets, i));
             const char *group = bullet == BULLET_DEVICE ? "device" : bullet == BULLET_LICENSE ? "license" : NULL;
@@ -269,7 +269,7 @@ enum err document_read(struct arena *a, str text, struct document **out, struct 
     enum err e = yaml_parse(a, text, &y, f);
     if (e == OK) {
         d->json = value_of(a, y);
-        d->schemas = schema_set_new(a, d->json);
+        d->schemas = shape_set_new(a, d->json);
         e = add_operations(&m);
     }
     if (e == OK)
@@ -290,7 +290,7 @@ void document_free(struct document **d)
 {
     if (*d == NULL)
         return;
-    schema_set_free(&(*d)->schemas);
+    shape_set_free(&(*d)->schemas);
     json_decref((*d)->json);
     *d = NULL;
 }
@@ -303,10 +303,10 @@ const struct operation *document_operation(const struct document *d, const struc
     return NULL;
 }
 
-const struct application *document_application(const struct document *d, str id)
+const struct application *document_application(const struct document *d, str which)
 {
     for (size_t i = 0; i < d->n_applications; i++)
-        if (str_is(id, d->applications[i].id))
+        if (str_is(which, d->applications[i].id))
             return &d->applications[i];
     return NULL;
 }

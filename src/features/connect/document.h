@@ -2,7 +2,7 @@
 #ifndef FEATURES_CONNECT_DOCUMENT_H
 #define FEATURES_CONNECT_DOCUMENT_H
 
-#include "features/connect/schema.h"
+#include "features/connect/shape.h"
 #include "web/web.h"
 
 #define API "/api/v1"
@@ -15,7 +15,7 @@ struct parameter {
     const char *name;
     enum parameter_place in;
     bool required;
-    struct schema *schema;
+    struct shape *schema;
     int segment; /* IN_PATH */
 };
 
@@ -29,7 +29,7 @@ struct operation {
     const json_t *codes;
     struct parameter parameters[PARAMETERS_MAX];
     size_t n_parameters;
-    struct schema *message; /* NULL: takes none, or a form */
+    struct shape *message; /* NULL: takes none, or a form */
     const json_t *form;     /* the properties of one that takes a form */
     bool device;            /* by a binding's token */
     bool suspended;         /* while its statement waits to be accepted anew, it is refused */
@@ -52,7 +52,7 @@ struct leaf {
 
 struct document {
     json_t *json;
-    struct schema_set *schemas;
+    struct shape_set *schemas;
     struct operation *operations;
     size_t n_operations;
     struct application *applications;
@@ -73,6 +73,6 @@ const struct operation *document_operation(const struct document *d, const struc
 CHECKED enum err document_covers(const struct document *d, const struct route *rows, struct fault *f);
 
 /* NULL where there is none. */
-const struct application *document_application(const struct document *d, str id);
+const struct application *document_application(const struct document *d, str which);
 
 #endif

@@ -10,7 +10,6 @@
 #define GRANT_LASTS   (15 * MOMENT_MINUTE)
 #define ANSWER_LASTS  (24 * MOMENT_HOUR)
 
-#define PURPOSE_REMOTE    "remote-management"
 #define CONSENT_WAY_APP   "app-statement"
 #define CONSENT_WAY_ENDED_BY_APP "app-disconnected"
 

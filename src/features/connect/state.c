@@ -6,12 +6,10 @@
 #include <sodium.h>
 
 #include "features/licenses/licenses.h"
+#include "features/live/live.h"
 #include "features/purchases/purchases.h"
 
 enum { DIGEST = 16 };
-
-/* A report that says nothing new is noted so often: the device was heard of (devices.h). */
-#define SEEN_EVERY (5 * MOMENT_MINUTE)
 
 /* ---- whose ---- */
 
@@ -135,7 +133,7 @@ static void digest_report(struct request *req, unsigned char out[DIGEST])
 static bool is_old_news(const struct request *req, const struct binding *b, const unsigned char digest[DIGEST])
 {
     return sodium_memcmp(digest, b->state, DIGEST) == 0 && is_unchanged(req, b) &&
-           clock_now(request_privacy(req)->clock) - b->reported < SEEN_EVERY;
+           clock_now(request_privacy(req)->clock) - b->reported < DEVICE_SEEN_EVERY;
 }
 
 enum err put_state(struct request *req)
@@ -202,10 +200,15 @@ enum err get_commands(struct request *req)
     return request_json(req, 200);
 }
 
-/* What waits before us (nginx) holds the request; who comes here is answered at once. */
+/* Where nothing is there, nginx holds the request for us (live.h); without it, the app is answered at once. */
 enum err wait_for_commands(struct request *req)
 {
     const struct binding *b = bound(req);
+    bool held = false;
+    if (b->pending == 0)
+        TRY(live_hold(req, LIVE_WAIT, b->id.id, &held));
+    if (held)
+        return OK;
     if (b->pending == 0)
         return request_empty(req, 304);
     json_put_int(req->view, "commands_waiting", b->pending);
@@ -460,7 +463,7 @@ enum err disconnect(struct request *req)
         return request_problem(req, 400, MSG("problem.choice-is-none"));
     TRY(vault_subject_key(p->vault, b.account.id, &k, req->arena, req->fault));
     struct tx *tx = request_write(req);
-    TRY(device_disconnect(tx, p, b.account, b.id));
+    TRY(device_disconnect(tx, PORTAL(req), b.account, b.id));
     TRY(account_note(req, tx, b.account, &k, "app-disconnected"));
     json_put_moment(req->view, "ended", req->arena, clock_now(p->clock));
     return request_json(req, 200);

@@ -187,7 +187,7 @@ enum err accept_statement(struct request *req)
 /* The consent in the ledger, for sending (WPS-03). */
 enum err statement_consent(struct tx *tx, const struct privacy *p, account_id which, bool given, const char *language)
 {
-    const struct purpose *purpose = inventory_purpose(p->inventory, STR(PURPOSE_REMOTE));
+    const struct purpose *purpose = inventory_purpose(p->inventory, STR(PURPOSE_REPORTS));
     return consent_record(tx, p, which.id, purpose, given, language, given ? CONSENT_WAY_APP : CONSENT_WAY_ENDED_BY_APP);
 }
 

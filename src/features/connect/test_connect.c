@@ -107,21 +107,21 @@ static void tell(void *arg, str name, const char *why)
     snprintf(told + n, sizeof told - n, "%s%.*s:%s", n ? " " : "", STR_FMT(name), why + sizeof "problem.field-" - 1);
 }
 
-static const struct operation *operation(const char *id)
+static const struct operation *operation(const char *name)
 {
     for (size_t i = 0; i < document->n_operations; i++)
-        if (strcmp(document->operations[i].id, id) == 0)
+        if (strcmp(document->operations[i].id, name) == 0)
             return &document->operations[i];
-    fail_msg("no operation %s", id);
+    fail_msg("no operation %s", name);
     return NULL;
 }
 
-static const char *check(const char *id, const char *message)
+static const char *check(const char *name, const char *message)
 {
     CLEANUP(json_done) json_t *j = NULL;
     assert_ok(json_decode(str_from(message), &j, &fault));
     told[0] = '\0';
-    schema_check(operation(id)->message, a, (str){NULL, 0}, j, tell, NULL);
+    shape_check(operation(name)->message, a, (str){NULL, 0}, j, tell, NULL);
     return told;
 }
 
@@ -191,11 +191,11 @@ static void wps_09_a_group_has_a_limit_of_its_own(void **state)
 static void wps_25_secrets_are_marked(void **state)
 {
     (void)state;
-    assert_true(schema_is_secret(operation("signIn")->message, "password"));
-    assert_true(schema_is_secret(operation("signIn")->message, "captcha_reply"));
-    assert_true(schema_is_secret(operation("proveSecondFactor")->message, "one_time_password"));
-    assert_true(schema_is_secret(operation("connectAutomatically")->message, "connection_password"));
-    assert_false(schema_is_secret(operation("signIn")->message, "email"));
+    assert_true(shape_is_secret(operation("signIn")->message, "password"));
+    assert_true(shape_is_secret(operation("signIn")->message, "captcha_reply"));
+    assert_true(shape_is_secret(operation("proveSecondFactor")->message, "one_time_password"));
+    assert_true(shape_is_secret(operation("connectAutomatically")->message, "connection_password"));
+    assert_false(shape_is_secret(operation("signIn")->message, "email"));
 }
 
 int main(void)

@@ -27,6 +27,11 @@ enum {
 #define DEVICE_STALE          (3 * MOMENT_HOUR)    /* silent for longer: shown as such (WPS-08) */
 #define COMMAND_LASTS         (3 * MOMENT_DAY)     /* not fetched by then: expired */
 #define POSITION_LASTS        (6 * MOMENT_HOUR)    /* published; then it is erased (ATW-05) */
+#define DEVICE_SEEN_EVERY     (5 * MOMENT_MINUTE)  /* how often it is noted that one was heard of */
+#define DEVICE_ROTATE_EVERY   (30 * MOMENT_DAY)    /* an app gets a new token so often */
+
+#define PURPOSE_DEVICES "manage-devices"
+#define PURPOSE_REPORTS "remote-management" /* of the service my-account: consent, by the app's statement */
 
 /* What a device says of itself: WPF-20 without the portal's own ID. */
 struct device_facts {
@@ -111,13 +116,15 @@ CHECKED enum err device_report(struct tx *tx, const struct privacy *p, const str
                                const struct app_facts *app, const struct license_facts *l,
                                const unsigned char digest[16], bool *changed);
 
-/* Ends a binding, at once: its token is refused from now on, its commands are dropped, what was received
- * is erased within the term. The device goes with its last binding. */
-CHECKED enum err device_disconnect(struct tx *tx, const struct privacy *p, account_id which,
-                                   binding_id binding);
+/* Ends a binding, at once: its token is refused from now on, what it told is erased, its commands are over.
+ * The device goes with its last binding, and the consent to sending with the last of the account's (WPS-10).
+ * ERR_NOT_FOUND. */
+CHECKED enum err device_disconnect(struct tx *tx, struct portal *p, account_id which, binding_id binding);
 /* Ends all of a device's. ERR_NOT_FOUND. */
-CHECKED enum err device_disconnect_all(struct tx *tx, const struct privacy *p, account_id which,
-                                       device_id device);
+CHECKED enum err device_disconnect_all(struct tx *tx, struct portal *p, account_id which, device_id device);
+/* Something is there for the apps of a device: they find it at their next question, and those that wait are
+ * told once this is committed. */
+CHECKED enum err device_wake(struct tx *tx, struct portal *p, account_id which, device_id device);
 
 /* ---- connecting with a one-time password (WPS-16) ---- */
 
@@ -130,19 +137,44 @@ CHECKED enum err device_password_redeem(struct tx *tx, const struct privacy *p, 
 
 /* ---- what its owner sees ---- */
 
+/* What is wrong with a product (MYA-38): words device-problem.CODE, and what helps: device-fix.CODE. */
+struct problem {
+    const char *code; /* "protection-off" */
+    const char *fix;  /* the command that mends it; NULL: none does */
+    bool grave;       /* a problem; else a warning */
+};
+enum { PROBLEMS_MAX = 6 };
+
+/* An app on a device, as it told last. */
+struct device_product {
+    binding_id binding;
+    str app, version, locale;
+    struct license_facts license;
+    moment reported;
+    struct problem problems[PROBLEMS_MAX];
+    size_t n_problems;
+};
+
 struct device_entry {
     device_id id;
-    str name;      /* what its owner calls it, else its network name; opened */
+    str name;         /* what its owner calls it, else its network name; opened; may be empty */
+    str own_name;     /* empty: its owner has given none */
+    str network_name; /* empty: nothing was told, or the person took their consent back */
     str type, os_type, os_version;
     bool office;
     moment made, seen;
-    str state;     /* good, warning, problem, silent, unknown: the worst of its products */
+    const char *state; /* the worst of its products: good, warning, problem; silent; unknown: nothing told yet */
+    struct device_product *products;
+    size_t n_products;
 };
-/* The connected ones, the one that was heard of last first. */
+/* The connected ones, the one that was heard of last first; at most DEVICES_MAX. */
 CHECKED enum err device_list(struct tx *tx, const struct privacy *p, account_id which,
                              const struct key *k, struct device_entry **out, size_t *n);
 CHECKED enum err device_get(struct tx *tx, const struct privacy *p, account_id which, device_id device,
                             const struct key *k, struct device_entry *out);
+/* What its owner calls it; empty: by its network name again. ERR_INPUT: too long. ERR_NOT_FOUND. */
+CHECKED enum err device_rename(struct tx *tx, account_id which, device_id device, const struct key *k,
+                               str name);
 
 /* ---- commands (WPS-20, ATW-02, ATW-03) ---- */
 
@@ -162,6 +194,7 @@ CHECKED enum err command_add(struct tx *tx, struct portal *p, const struct key *
 struct command {
     command_id id;
     device_id device;
+    binding_id binding;
     str kind, text; /* opened with a key */
     str state;  /* queued, delivered, done, failed, expired */
     str reason; /* of a failure: a code */

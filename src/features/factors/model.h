@@ -171,7 +171,7 @@ CHECKED enum err device_remember(struct request *req, struct tx *tx, account_id 
                                  const struct key *k);
 CHECKED enum err device_forget(struct tx *tx, account_id which, id device);
 CHECKED enum err device_any(struct tx *tx, account_id which, bool *any);
-CHECKED enum err device_list(struct request *req, struct tx *tx, account_id which,
+CHECKED enum err known_device_list(struct request *req, struct tx *tx, account_id which,
                              const struct key *k, json_t *list);
 
 #endif

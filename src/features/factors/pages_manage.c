@@ -103,7 +103,7 @@ enum err factors_put_card(struct request *req, const struct key *k)
     put_factors(req, j, &f);
     put_left(j, &f);
     json_t *list = json_put_array(j, "devices");
-    TRY(device_list(req, request_read(req), which, k, list));
+    TRY(known_device_list(req, request_read(req), which, k, list));
     json_put_bool(j, "has_devices", json_array_size(list) > 0);
     return OK;
 }

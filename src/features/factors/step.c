@@ -177,7 +177,7 @@ enum err device_any(struct tx *tx, account_id which, bool *any)
     return query_end(q);
 }
 
-enum err device_list(struct request *req, struct tx *tx, account_id which, const struct key *k,
+enum err known_device_list(struct request *req, struct tx *tx, account_id which, const struct key *k,
                      json_t *list)
 {
     struct token own = {0};

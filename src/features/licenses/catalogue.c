@@ -87,14 +87,14 @@ static enum err read_product_features(struct reader *r, const struct yaml *n, st
         return SAY(r, list, "features of a product are a list");
     if (list != NULL && list->count > FEATURES_AT_MOST)
         return SAY(r, list, "a product has at most %d features", FEATURES_AT_MOST);
-    str *features = ARENA_ARRAY(r->arena, str, list ? list->count : 0);
+    str *keys = ARENA_ARRAY(r->arena, str, list ? list->count : 0);
     YAML_EACH(f, list)
     {
         if (!is_feature(r->c, f->text))
             return SAY(r, f, "the features above do not name %.*s", STR_FMT(f->text));
-        features[out->n_features++] = f->text;
+        keys[out->n_features++] = f->text;
     }
-    out->features = features;
+    out->features = keys;
     return OK;
 }
 

@@ -17,8 +17,8 @@ static enum err start(struct portal *p, struct fault *f)
     return OK;
 }
 
-/* My Account is left, or the account closed: nothing is renewed any more, and files for offline use are void
- * (MYA-22). */
+/* My Account is left, or the account closed: nothing is renewed any more, the licenses are on no device, and
+ * files for offline use are void (MYA-22). Who comes back finds the licenses, and puts them on devices anew. */
 static enum err left(struct tx *tx, struct portal *p, id account)
 {
     account_id which = {account};
@@ -27,10 +27,16 @@ static enum err left(struct tx *tx, struct portal *p, id account)
     if (enrolled)
         return OK;
     TRY(mandates_end(tx, p, which));
-    return seats_revoke_files(tx, p, which, (license_id){{{0}}});
+    return seats_end(tx, p, which);
 }
 
+static const struct menu_entry menu[] = {
+    {"/account/licenses", MSG("menu.licenses")},
+    {"/desk/licenses", MSG("licdesk.menu"), ROLE_BIT(ROLE_LICENSING)},
+};
+
 static const struct job_kind jobs[] = {
+    {JOB_RENEW, run_renew, {0, 3 * MOMENT_DAY}},
     {JOB_REVOKE_LOT, run_revoke_lot, {0, 7 * MOMENT_DAY}},
 };
 
@@ -41,6 +47,9 @@ static const struct task tasks[] = {
 
 const struct feature feature_licenses = {
     .name = "licenses",
+    .routes = (const struct route *const[]){license_routes, license_desk_routes, NULL},
+    .menu = menu,
+    .n_menu = COUNT(menu),
     .jobs = jobs,
     .n_jobs = COUNT(jobs),
     .tasks = tasks,

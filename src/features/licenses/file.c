@@ -233,9 +233,9 @@ enum err license_file(struct tx *tx, struct portal *p, account_id which, license
     json_put_str(payload, "product", l.product);
     json_put_str(payload, "application", l.application);
     put_seconds(payload, "ends", l.expires);
-    json_t *features = json_put_array(payload, "features");
+    json_t *does = json_put_array(payload, "features");
     for (size_t i = 0; product && i < product->n_features; i++)
-        json_add_str(features, product->features[i]);
+        json_add_str(does, product->features[i]);
     TRY(note_file(tx, which, s.id, last));
     return license_sign(tx, p, "troth-license", payload, a, out);
 }

@@ -49,6 +49,8 @@ enum code_shape { CODE_FINE, CODE_SLIP, CODE_MALFORMED };
 /* Blanks, dashes and case do not count; `out` is the plain 25. CODE_SLIP: a character is wrong. */
 enum code_shape license_code_check(str typed, char out[LICENSE_CODE_LENGTH]);
 
+str license_code_text(struct arena *a, str plain); /* in groups of five */
+
 /* Why a code was refused; for ERR_INPUT, ERR_NOT_FOUND, ERR_CONFLICT, ERR_DENIED. Stable in the API. */
 #define CODE_ERROR_MALFORMED "code-malformed"
 #define CODE_ERROR_SLIP      "code-mistyped"
@@ -68,6 +70,7 @@ struct license {
     str product, origin; /* origin: code, purchase, store, trial */
     str state;           /* new, active, grace, expired, revoked */
     moment added, activated, expires; /* activated, expires 0: not yet used */
+    moment last;                      /* until when it works on: the end of its grace; 0 likewise */
     int64_t devices, used;            /* how many it allows, how many use it */
     bool renews;                      /* the person has switched on automatic renewal */
     str code;                         /* opened; empty where there was none, or without a key */
@@ -131,5 +134,26 @@ CHECKED enum err license_file(struct tx *tx, struct portal *p, account_id which,
 CHECKED enum err license_revocations(struct tx *tx, struct portal *p, struct arena *a, str *out);
 /* {"keys": […]}: a JWK Set (RFC 7517), public keys that sign, will sign, or have signed what is good. */
 CHECKED enum err license_keys(struct tx *tx, struct portal *p, json_t *out);
+
+/* ---- lots of codes: for the desk and the commands ---- */
+
+enum { LOT_LENGTH = 4, LOT_CODES_MAX = 100000, LOT_NOTE_MAX = 100 };
+
+/* What was agreed when it was issued; a changed catalogue changes no code. */
+struct lot {
+    str lot, product, application, note, issuer;
+    struct term term, grace;
+    int64_t devices, codes;
+    moment made, revoked;
+};
+bool lot_ok(str text); /* the four characters that a lot's codes begin with */
+/* Makes `n` codes of the product. *codes are n times LICENSE_CODE_LENGTH characters, which nobody can read
+ * again later. ERR_LIMIT: more than LOT_CODES_MAX, or none; ERR_INPUT: the note is too long or no line. */
+CHECKED enum err lot_issue(struct portal *p, const struct product *product, int64_t n, str note, str issuer,
+                           struct arena *a, struct lot *out, char **codes, struct fault *f);
+/* No code of it can be added from now on; a job revokes the licenses that were made of them. ERR_NOT_FOUND. */
+CHECKED enum err lot_revoke(struct tx *tx, struct portal *p, str lot);
+/* One code, and the license that was made of it. ERR_NOT_FOUND. */
+CHECKED enum err code_revoke(struct tx *tx, struct portal *p, const char code[LICENSE_CODE_LENGTH]);
 
 #endif

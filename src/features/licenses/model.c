@@ -70,6 +70,7 @@ static void fill(struct license *out, const struct license_row *l, moment now)
                             .added = l->added,
                             .activated = l->activated,
                             .expires = l->expires,
+                            .last = l->expires ? license_last(l) : 0,
                             .devices = l->devices,
                             .renews = !id_is_none(l->mandate)};
 }
@@ -278,8 +279,7 @@ enum err license_renew(struct tx *tx, struct portal *p, account_id which, licens
     if (l.revoked || l.activated == 0)
         return ERR_CONFLICT;
     *expires = term_end(now < license_last(&l) ? l.expires : now, l.term);
-    TRY(license_set_end(tx, p, &l, l.activated, *expires));
-    return license_tell_devices(tx, p, which, license);
+    return license_set_end(tx, p, &l, l.activated, *expires);
 }
 
 enum err license_revoke(struct tx *tx, struct portal *p, account_id which, license_id license)
@@ -311,6 +311,5 @@ enum err license_revoke(struct tx *tx, struct portal *p, account_id which, licen
         TRY(query_run(q));
     }
     TRY(seats_revoke_files(tx, p, which, license));
-    TRY(write_ends(tx, &l, now));
-    return license_tell_devices(tx, p, which, license);
+    return write_ends(tx, &l, now);
 }

@@ -16,7 +16,7 @@
 #define ORIGIN_STORE    "store"
 #define ORIGIN_TRIAL    "trial"
 
-enum { LOT_LENGTH = 4, LICENSES_MAX = 500, SEATS_MAX = 2000, HASH_BYTES = 32 };
+enum { LICENSES_MAX = 500, SEATS_MAX = 2000, HASH_BYTES = 32 };
 
 /* ---- the catalogue (catalogue.c) ---- */
 
@@ -47,10 +47,8 @@ str catalogue_steps(const struct catalogue *c, struct arena *a, const struct loc
 
 /* ---- codes (code.c) ---- */
 
-str license_code_text(struct arena *a, str plain); /* in groups of five */
 void license_code_new(const char lot[LOT_LENGTH], char out[LICENSE_CODE_LENGTH]);
 void lot_new(char out[LOT_LENGTH]);
-bool lot_ok(str text);
 
 /* What finds a code: a hash under a key of the installation's. */
 struct code_hasher {
@@ -63,30 +61,15 @@ str code_hash(const struct code_hasher *h, struct arena *a, const char code[LICE
 
 /* ---- lots (lots.c) ---- */
 
-enum { LOT_CODES_MAX = 100000, LOT_NOTE_MAX = 100, DESK_CODES_MAX = 500 };
+enum { DESK_CODES_MAX = 500 };
 
-struct lot {
-    str lot, product, application, note, issuer;
-    struct term term, grace;
-    int64_t devices, codes;
-    moment made, revoked;
-};
 CHECKED enum err lot_get(struct tx *tx, str lot, struct lot *out);
 /* The newest first. */
 CHECKED enum err lot_list(struct tx *tx, int limit, struct lot **out, size_t *n);
 CHECKED enum err lot_count_used(struct tx *tx, str lot, int64_t *used, int64_t *revoked);
 
-/* Makes `n` codes of the product. *codes are n times LICENSE_CODE_LENGTH characters, which nobody can read
- * again later. ERR_LIMIT: more than LOT_CODES_MAX, or none; ERR_INPUT: the note is too long or no line. */
-CHECKED enum err lot_issue(struct portal *p, const struct product *product, int64_t n, str note, str issuer,
-                           struct arena *a, struct lot *out, char **codes, struct fault *f);
-/* No code of it can be added from now on; a job revokes the licenses that were made of them. ERR_NOT_FOUND. */
-CHECKED enum err lot_revoke(struct tx *tx, struct portal *p, str lot);
 #define JOB_REVOKE_LOT "license.revoke-lot"
 enum err run_revoke_lot(struct job_run *r);
-/* One code, and the license that was made of it. ERR_NOT_FOUND. */
-CHECKED enum err code_revoke(struct tx *tx, struct portal *p, const char code[LICENSE_CODE_LENGTH]);
-
 /* What is known of a code that is right in itself. */
 struct code_state {
     str hash, lot, product;
@@ -147,8 +130,8 @@ bool seat_unused(const struct seat *s, moment now);
 /* What was given out for these seats and is good still goes on the list of the revoked. */
 CHECKED enum err seats_revoke_files(struct tx *tx, const struct portal *p, account_id which, license_id license);
 
-/* Its devices hear of a change with their next report. */
-CHECKED enum err license_tell_devices(struct tx *tx, const struct portal *p, account_id which, license_id license);
+/* All of the account's go. */
+CHECKED enum err seats_end(struct tx *tx, const struct portal *p, account_id which);
 
 /* A code on its way to a device. ERR_CONFLICT: the license has none, or is over. */
 CHECKED enum err license_send_code(struct tx *tx, struct portal *p, account_id which, license_id license, id device);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/email.h"
+#include "features/purchases/purchases.h"
 #include "privacy/consent.h"
 #include "privacy/rights.h"
 
@@ -177,12 +178,14 @@ enum err mandate_set(struct tx *tx, const struct portal *p, account_id which, li
     TRY(query_run(q));
     if (!on)
         return OK;
-    q = SQL(tx, "INSERT INTO renewal_mandate (account, id, license, wording, language, made, ended) "
-                "VALUES ($1, $2, $3, $4, $5, $6, NULL)");
+    q = SQL(tx, "INSERT INTO renewal_mandate (account, id, license, wording, price, currency, language, made, ended) "
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)");
     bind_id(q, which.id);
     bind_id(q, mandate);
     bind_id(q, license.id);
     bind_text(q, mandate_wording(p, a, product, l));
+    bind_int(q, product->price);
+    bind_text(q, product->currency);
     bind_text(q, str_from(l->code));
     bind_time(q, now);
     return query_run(q);
@@ -209,16 +212,47 @@ str mandate_wording(const struct portal *p, struct arena *a, const struct produc
     return catalog_text(p->privacy.catalog, l, a, MSG("renewal.wording"), values);
 }
 
+/* What was agreed to was a price: a higher one is to be agreed to anew. */
+static enum err still_agreed(struct tx *tx, const struct portal *p, const struct license_row *l, bool *yes)
+{
+    const struct product *product = product_named(p, l->product);
+    struct query *q = SQL(tx, "SELECT price, currency FROM renewal_mandate WHERE account = $1 AND id = $2 AND ended IS NULL");
+    bind_id(q, l->account.id);
+    bind_id(q, l->mandate);
+    *yes = query_row(q) && product != NULL && product->price > 0 && product->price <= row_int(q, 0) &&
+           str_eq(product->currency, row_text(q, 1));
+    return query_end(q);
+}
+
+static enum err stop_renewing(struct tx *tx, struct portal *p, const struct license_row *l)
+{
+    CLEANUP(key_wipe) struct key k;
+    CLEANUP(json_done) json_t *values = json_object();
+    struct account x;
+    TRY(vault_subject_key(p->privacy.vault, l->account.id, &k, tx_arena(tx), tx_fault(tx)));
+    TRY(account_get(tx, &p->privacy, l->account, NULL, &x));
+    struct locale locale = locale_of(p, tx_arena(tx), &x);
+    TRY(mandate_set(tx, p, l->account, l->id, false, &locale));
+    json_put_str(values, "license", product_title(p, l->product, &locale));
+    json_put_moment(values, "expires", tx_arena(tx), l->expires);
+    return account_tell(tx, p, l->account, &k, "renewal-stopped", str_fmt(tx_arena(tx), "/account/licenses/%s", l->id.id.text),
+                        values);
+}
+
 /* Orders it once for each term: the primary key decides, and the job is added with the row. */
 static enum err order_renewal(struct tx *tx, struct portal *p, const struct license_row *l, moment now)
 {
     struct arena *a = tx_arena(tx);
     enum may may;
+    bool agreed;
     if (id_is_none(l->mandate) || now < l->expires - catalogue_of(p)->renewal.exact || now >= license_last(l))
         return OK;
     TRY(privacy_may(tx, &p->privacy, l->account.id, (str){NULL, 0}, PURPOSE_LICENSES, &may));
     if (may != MAY)
         return OK;
+    TRY(still_agreed(tx, p, l, &agreed));
+    if (!agreed)
+        return stop_renewing(tx, p, l);
     struct query *q = SQL(tx, "INSERT INTO renewal_order (account, license, expires, mandate, made) "
                               "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account, license, expires) DO NOTHING");
     bind_id(q, l->account.id);
@@ -231,6 +265,30 @@ static enum err order_renewal(struct tx *tx, struct portal *p, const struct lice
         return OK;
     return job_add(tx, p->privacy.clock, JOB_RENEW, l->account.id, str_fmt(a, "%s", l->id.id.text),
                    str_fmt(a, "renew:%s:%lld", l->id.id.text, (long long)l->expires), now);
+}
+
+/* The switch is asked once more: it may have been turned since. */
+static enum err still_wanted(struct portal *p, account_id which, license_id license, str *mandate, struct arena *a,
+                             struct fault *f)
+{
+    CLEANUP(tx_end) struct tx *tx = tx_begin(p->privacy.db, TX_READ, a, f);
+    struct license_row l;
+    enum err e = license_row(tx, which, license, &l);
+    *mandate = (str){NULL, 0};
+    if (e == OK && !l.revoked && !id_is_none(l.mandate))
+        *mandate = str_fmt(a, "%s", l.mandate.text);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+enum err run_renew(struct job_run *r)
+{
+    struct portal *p = r->app;
+    account_id which = {r->job.subject};
+    license_id license;
+    str mandate;
+    TRY(id_parse(r->job.payload, &license.id));
+    TRY(still_wanted(p, which, license, &mandate, r->arena, r->fault));
+    return mandate.n > 0 ? purchase_renew(p, which, license, mandate, r->arena, r->fault) : OK;
 }
 
 /* ---- the task ---- */

@@ -62,6 +62,17 @@ enum err seats_revoke_files(struct tx *tx, const struct portal *p, account_id wh
     return OK;
 }
 
+enum err seats_end(struct tx *tx, const struct portal *p, account_id which)
+{
+    TRY(seats_revoke_files(tx, p, which, (license_id){{{0}}}));
+    struct query *q = SQL(tx, "DELETE FROM seat WHERE account = $1");
+    bind_id(q, which.id);
+    TRY(query_run(q));
+    q = SQL(tx, "DELETE FROM sent_code WHERE account = $1");
+    bind_id(q, which.id);
+    return query_run(q);
+}
+
 /* ---- taking a seat ---- */
 
 /* One that was in use counts for a day more; one that nobody used is free for the next at once. */

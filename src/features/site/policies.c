@@ -54,7 +54,7 @@ static enum err put_versions(struct request *req, str service, int64_t shown)
 {
     struct policy_version *versions;
     size_t n;
-    TRY(policy_versions(request_read(req), service, &versions, &n));
+    TRY(policy_versions(request_read(req), request_privacy(req), service, &versions, &n));
     json_t *list = json_put_array(req->view, "versions");
     for (size_t i = 0; i < n; i++) {
         json_t *v = json_add_object(list);

@@ -3,7 +3,6 @@
 #define FEATURES_STAFF_MODEL_H
 
 #include "features/staff/staff.h"
-#include "privacy/reading.h"
 
 enum { INVITATION_TOKEN_LENGTH = ID_LENGTH + SECRET_LENGTH };
 
@@ -12,17 +11,11 @@ CHECKED enum err invitation_find(struct tx *tx, const struct privacy *p, str tok
                                  struct staff_invitation *out);
 CHECKED enum err invitation_use(struct tx *tx, const struct privacy *p, id which);
 
-/* Readings and searches of one member of staff within an hour; more are refused. */
-enum { READINGS_AN_HOUR = 60 };
-
 /* What these roles may look for somebody by. */
 #define SEARCHERS (ROLE_BIT(ROLE_SUPPORT) | ROLE_BIT(ROLE_PRIVACY))
 
 /* Pages of the desk, by file. */
 extern const struct route join_routes[], desk_routes[], person_routes[], review_routes[];
-
-/* The beginning of a reading by the one who asks: all but records and reason. ERR_LIMIT: too many. */
-CHECKED enum err reading_begin(struct request *req, struct reading *out);
 
 /* Roles by their names in the reader's language: "customer support, data protection". */
 str roles_words(const struct privacy *p, const struct locale *l, struct arena *a, unsigned roles);

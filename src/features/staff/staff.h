@@ -8,6 +8,7 @@
 #define FEATURES_STAFF_H
 
 #include "features/account/account.h"
+#include "privacy/reading.h"
 
 #define STAFF_INVITED_FOR (7 * MOMENT_DAY)
 
@@ -55,5 +56,12 @@ CHECKED enum err staff_join(struct tx *tx, struct portal *p, account_id which, s
 CHECKED enum err staff_set_roles(struct tx *tx, struct portal *p, account_id which, unsigned roles);
 /* Ends all their sessions at once, and tells them. ERR_NOT_FOUND. */
 CHECKED enum err staff_remove(struct tx *tx, struct portal *p, account_id which);
+
+/* ---- for desks of other features ---- */
+
+/* Readings and searches of one member of staff within an hour; more are refused. */
+enum { READINGS_AN_HOUR = 60 };
+/* The beginning of a reading by the one who asks: all but records and reason. ERR_LIMIT: too many. */
+CHECKED enum err reading_begin(struct request *req, struct reading *out);
 
 #endif

@@ -1,4 +1,4 @@
-#include "features/connect/schema.h"
+#include "features/connect/shape.h"
 
 #include <regex.h>
 #include <string.h>
@@ -18,17 +18,17 @@ enum {
     TYPE_NULL = 64,
 };
 
-enum format { FORMAT_ANY, FORMAT_MAIL, FORMAT_TIME };
+enum text_format { TEXT_ANY, TEXT_MAIL, TEXT_TIME };
 
 enum { NAME_SHOWN = 80, DEPTH_MAX = 12 };
 
 struct member {
     const char *name;
-    struct schema *schema;
+    struct shape *schema;
     bool required;
 };
 
-struct schema {
+struct shape {
     const json_t *at;
     unsigned types; /* 0: any */
     const char **choices;
@@ -37,12 +37,12 @@ struct schema {
     bool has_minimum, has_maximum;
     double minimum, maximum;
     regex_t *pattern;
-    enum format format;
+    enum text_format format;
     bool secret, closed;
     struct member *members;
     size_t n_members;
-    struct schema *others, *items;
-    struct schema *next; /* in its set */
+    struct shape *others, *items;
+    struct shape *next; /* in its set */
 };
 
 struct pattern {
@@ -50,22 +50,22 @@ struct pattern {
     struct pattern *next;
 };
 
-struct schema_set {
+struct shape_set {
     struct arena *arena;
     const json_t *document;
-    struct schema *made;
+    struct shape *made;
     struct pattern *patterns;
 };
 
-struct schema_set *schema_set_new(struct arena *a, const json_t *document)
+struct shape_set *shape_set_new(struct arena *a, const json_t *document)
 {
-    struct schema_set *s = ARENA_NEW(a, struct schema_set);
+    struct shape_set *s = ARENA_NEW(a, struct shape_set);
     s->arena = a;
     s->document = document;
     return s;
 }
 
-void schema_set_free(struct schema_set **s)
+void shape_set_free(struct shape_set **s)
 {
     if (*s)
         for (struct pattern *p = (*s)->patterns; p; p = p->next)
@@ -76,7 +76,7 @@ void schema_set_free(struct schema_set **s)
 /* ---- reading ---- */
 
 /* "#/components/schemas/email" */
-static const json_t *refer(const struct schema_set *s, str ref)
+static const json_t *refer(const struct shape_set *s, str ref)
 {
     const json_t *at = s->document;
     str rest = ref, name;
@@ -123,7 +123,7 @@ static bool read_count(const json_t *v, int64_t *out)
 }
 
 /* Characters that mean the same to both kinds of expressions. */
-static bool read_pattern(struct schema_set *s, const json_t *v, regex_t **out)
+static bool read_pattern(struct shape_set *s, const json_t *v, regex_t **out)
 {
     str p = json_str(v);
     if (p.n < 3 || p.p[0] != '^' || p.p[p.n - 1] != '$' || str_has(p, '\\') || str_has(p, '|') || str_contains(p, STR("(?")))
@@ -137,7 +137,7 @@ static bool read_pattern(struct schema_set *s, const json_t *v, regex_t **out)
     return true;
 }
 
-static bool read_choices(struct schema_set *s, const json_t *v, struct schema *out)
+static bool read_choices(struct shape_set *s, const json_t *v, struct shape *out)
 {
     out->n_choices = json_array_size(v);
     out->choices = ARENA_ARRAY(s->arena, const char *, out->n_choices + 1);
@@ -149,16 +149,16 @@ static bool read_choices(struct schema_set *s, const json_t *v, struct schema *o
     return out->n_choices > 0;
 }
 
-static bool read_format(const json_t *v, enum format *out)
+static bool read_format(const json_t *v, enum text_format *out)
 {
-    *out = str_is(json_str(v), "email") ? FORMAT_MAIL : str_is(json_str(v), "date-time") ? FORMAT_TIME : FORMAT_ANY;
-    return *out != FORMAT_ANY;
+    *out = str_is(json_str(v), "email") ? TEXT_MAIL : str_is(json_str(v), "date-time") ? TEXT_TIME : TEXT_ANY;
+    return *out != TEXT_ANY;
 }
 
-static enum err make(struct schema_set *s, const json_t *at, const char *where, int depth, struct schema **out,
+static enum err make(struct shape_set *s, const json_t *at, const char *where, int depth, struct shape **out,
                      struct fault *f);
 
-static enum err read_members(struct schema_set *s, const json_t *v, const char *where, int depth, struct schema *out,
+static enum err read_members(struct shape_set *s, const json_t *v, const char *where, int depth, struct shape *out,
                              struct fault *f)
 {
     const char *name;
@@ -178,7 +178,7 @@ static enum err read_members(struct schema_set *s, const json_t *v, const char *
 }
 
 /* After its members are known. */
-static bool read_required(const json_t *v, struct schema *out)
+static bool read_required(const json_t *v, struct shape *out)
 {
     for (size_t i = 0; i < json_array_size(v); i++) {
         str name = json_str(json_array_get(v, i));
@@ -193,8 +193,8 @@ static bool read_required(const json_t *v, struct schema *out)
 }
 
 /* One word. *known is false where there is no such, *fine where it does not mean what it should. */
-static enum err read_word(struct schema_set *s, const char *word, const json_t *v, const char *where, int depth,
-                          struct schema *o, bool *known, bool *fine, struct fault *f)
+static enum err read_word(struct shape_set *s, const char *word, const json_t *v, const char *where, int depth,
+                          struct shape *o, bool *known, bool *fine, struct fault *f)
 {
     str w = str_from(word);
     *known = *fine = true;
@@ -237,7 +237,7 @@ static enum err read_word(struct schema_set *s, const char *word, const json_t *
     return OK;
 }
 
-static enum err read_words(struct schema_set *s, const json_t *at, const char *where, int depth, struct schema *o,
+static enum err read_words(struct shape_set *s, const json_t *at, const char *where, int depth, struct shape *o,
                            struct fault *f)
 {
     const char *word;
@@ -259,7 +259,7 @@ static enum err read_words(struct schema_set *s, const json_t *at, const char *w
     return OK;
 }
 
-static enum err make(struct schema_set *s, const json_t *at, const char *where, int depth, struct schema **out,
+static enum err make(struct shape_set *s, const json_t *at, const char *where, int depth, struct shape **out,
                      struct fault *f)
 {
     const json_t *ref = json_object_get(at, "$ref");
@@ -270,13 +270,13 @@ static enum err make(struct schema_set *s, const json_t *at, const char *where, 
     }
     if (!json_is_object(at) || depth > DEPTH_MAX)
         return FAIL(f, ERR_INPUT, "%s: is no schema, or too deep", where);
-    for (struct schema *x = s->made; x; x = x->next)
+    for (struct shape *x = s->made; x; x = x->next)
         if (x->at == at) {
             *out = x;
             return OK;
         }
-    struct schema *o = ARENA_NEW(s->arena, struct schema);
-    *o = (struct schema){.at = at, .max_length = -1, .max_bytes = -1, .max_properties = -1, .max_items = -1};
+    struct shape *o = ARENA_NEW(s->arena, struct shape);
+    *o = (struct shape){.at = at, .max_length = -1, .max_bytes = -1, .max_properties = -1, .max_items = -1};
     TRY(read_words(s, at, where, depth, o, f));
     o->next = s->made;
     s->made = o;
@@ -284,26 +284,26 @@ static enum err make(struct schema_set *s, const json_t *at, const char *where, 
     return OK;
 }
 
-enum err schema_make(struct schema_set *s, const json_t *at, const char *where, struct schema **out, struct fault *f)
+enum err shape_make(struct shape_set *s, const json_t *at, const char *where, struct shape **out, struct fault *f)
 {
     return make(s, at, where, 0, out, f);
 }
 
-bool schema_is_closed(const struct schema *s)
+bool shape_is_closed(const struct shape *s)
 {
     bool closed = s->types != 0;
     if (s->types & TYPE_OBJECT)
         closed &= s->closed || (s->others != NULL && s->max_properties >= 0);
     if (s->types & TYPE_ARRAY)
-        closed &= s->items != NULL && s->max_items >= 0 && schema_is_closed(s->items);
+        closed &= s->items != NULL && s->max_items >= 0 && shape_is_closed(s->items);
     if (s->types & TYPE_STRING)
         closed &= s->n_choices > 0 || s->max_length >= 0;
     for (size_t i = 0; i < s->n_members; i++)
-        closed &= schema_is_closed(s->members[i].schema);
-    return closed && (s->others == NULL || schema_is_closed(s->others));
+        closed &= shape_is_closed(s->members[i].schema);
+    return closed && (s->others == NULL || shape_is_closed(s->others));
 }
 
-bool schema_is_secret(const struct schema *s, const char *member)
+bool shape_is_secret(const struct shape *s, const char *member)
 {
     for (size_t i = 0; i < s->n_members; i++)
         if (strcmp(s->members[i].name, member) == 0)
@@ -315,7 +315,7 @@ bool schema_is_secret(const struct schema *s, const char *member)
 
 struct checking {
     struct arena *arena;
-    schema_wrong *wrong;
+    shape_wrong *wrong;
     void *arg;
 };
 
@@ -341,18 +341,18 @@ static unsigned type_of(const json_t *v)
     return 0;
 }
 
-static const char *wrong_format(const struct checking *c, const struct schema *s, str text)
+static const char *wrong_format(const struct checking *c, const struct shape *s, str text)
 {
     struct email email;
     moment m;
-    if (s->format == FORMAT_MAIL && email_parse(c->arena, text, &email) != OK)
+    if (s->format == TEXT_MAIL && email_parse(c->arena, text, &email) != OK)
         return MSG("problem.field-email");
-    if (s->format == FORMAT_TIME && moment_parse(text, &m) != OK)
+    if (s->format == TEXT_TIME && moment_parse(text, &m) != OK)
         return MSG("problem.field-time");
     return NULL;
 }
 
-static const char *wrong_text(const struct checking *c, const struct schema *s, str text)
+static const char *wrong_text(const struct checking *c, const struct shape *s, str text)
 {
     if (!utf8_is_line(text))
         return MSG("problem.field-pattern");
@@ -372,7 +372,7 @@ static const char *wrong_text(const struct checking *c, const struct schema *s, 
     return wrong_format(c, s, text);
 }
 
-static const char *wrong_number(const struct schema *s, double v)
+static const char *wrong_number(const struct shape *s, double v)
 {
     bool fine = (!s->has_minimum || v >= s->minimum) && (!s->has_maximum || v <= s->maximum);
     return fine ? NULL : MSG("problem.field-range");
@@ -386,9 +386,9 @@ static str member_name(const struct checking *c, str outer, str name)
     return outer.n ? str_fmt(c->arena, "%.*s.%.*s", STR_FMT(outer), STR_FMT(name)) : str_dup(c->arena, name);
 }
 
-static void check(const struct checking *c, const struct schema *s, str name, const json_t *v);
+static void check(const struct checking *c, const struct shape *s, str name, const json_t *v);
 
-static const struct member *member_of(const struct schema *s, const char *name)
+static const struct member *member_of(const struct shape *s, const char *name)
 {
     for (size_t i = 0; i < s->n_members; i++)
         if (strcmp(s->members[i].name, name) == 0)
@@ -396,7 +396,7 @@ static const struct member *member_of(const struct schema *s, const char *name)
     return NULL;
 }
 
-static void check_object(const struct checking *c, const struct schema *s, str outer, const json_t *v)
+static void check_object(const struct checking *c, const struct shape *s, str outer, const json_t *v)
 {
     const char *name;
     json_t *value;
@@ -424,7 +424,7 @@ static void check_object(const struct checking *c, const struct schema *s, str o
         c->wrong(c->arg, outer, MSG("problem.field-long"));
 }
 
-static void check_array(const struct checking *c, const struct schema *s, str name, const json_t *v)
+static void check_array(const struct checking *c, const struct shape *s, str name, const json_t *v)
 {
     size_t n = json_array_size(v);
     if (s->max_items >= 0 && (int64_t)n > s->max_items) {
@@ -435,7 +435,7 @@ static void check_array(const struct checking *c, const struct schema *s, str na
         check(c, s->items, name, json_array_get(v, i));
 }
 
-static void check(const struct checking *c, const struct schema *s, str name, const json_t *v)
+static void check(const struct checking *c, const struct shape *s, str name, const json_t *v)
 {
     const char *why = NULL;
     unsigned type = type_of(v);
@@ -453,14 +453,14 @@ static void check(const struct checking *c, const struct schema *s, str name, co
         check_array(c, s, name, v);
 }
 
-void schema_check(const struct schema *s, struct arena *a, str name, const json_t *value, schema_wrong *wrong,
+void shape_check(const struct shape *s, struct arena *a, str name, const json_t *value, shape_wrong *wrong,
                   void *arg)
 {
     struct checking c = {a, wrong, arg};
     check(&c, s, name, value);
 }
 
-void schema_check_text(const struct schema *s, struct arena *a, str name, str text, schema_wrong *wrong, void *arg)
+void shape_check_text(const struct shape *s, struct arena *a, str name, str text, shape_wrong *wrong, void *arg)
 {
     struct checking c = {a, wrong, arg};
     const char *why = wrong_text(&c, s, text);

@@ -1,0 +1,19 @@
+#include "features/devices/model.h"
+
+#include "privacy/enrolment.h"
+
+extern const struct feature feature_devices;
+
+static enum err left(struct tx *tx, struct portal *p, id account)
+{
+    bool enrolled;
+    TRY(enrolment_active(tx, &p->privacy, account, STR("my-account"), &enrolled));
+    return enrolled ? OK : devices_end(tx, p, (account_id){account});
+}
+
+const struct feature feature_devices = {
+    .name = "devices",
+    .checks = device_checks,
+    .n_checks = 2,
+    .left = left,
+};
