@@ -34,6 +34,11 @@ bool answer_id(const char *text)
     return text && strlen(text) == ID_LENGTH && strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz") == ID_LENGTH;
 }
 
+bool answer_token(const char *text)
+{
+    return text && *text && strlen(text) < 200 && strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz.") == strlen(text);
+}
+
 bool answer_url(const char *url)
 {
     static const char *const loopback[] = {"http://127.0.0.1", "http://[::1]", "http://localhost"};
@@ -72,16 +77,34 @@ static int64_t days(int year, int month, int day)
     return era * INT64_C(146097) + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
+static int days_of(int year, int month)
+{
+    static const int long_ones[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return month == 2 && leap ? 29 : long_ones[month - 1];
+}
+
+/* What stands behind the seconds: "Z", or a point, digits and "Z". */
+static bool fraction(const char *text)
+{
+    if (*text == '.') {
+        size_t n = strspn(text + 1, "0123456789");
+        text += n ? n + 1 : 0;
+    }
+    return text[0] == 'Z' && !text[1];
+}
+
 bool answer_time(const char *s, int64_t *out)
 {
     int year, month, day, hour, minute, second;
     if (!s || strlen(s) < 20 || strlen(s) > 40 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' ||
-        s[16] != ':' || s[strlen(s) - 1] != 'Z')
+        s[16] != ':')
         return false;
     if (!digits(s, 4, &year) || !digits(s + 5, 2, &month) || !digits(s + 8, 2, &day) || !digits(s + 11, 2, &hour) ||
         !digits(s + 14, 2, &minute) || !digits(s + 17, 2, &second))
         return false;
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > days_of(year, month) || hour > 23 || minute > 59 ||
+        second > 60 || !fraction(s + 19))
         return false;
     *out = days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
     return true;
@@ -92,6 +115,7 @@ bool answer_time(const char *s, int64_t *out)
 void statement_done(struct told_statement *s)
 {
     json_done(&s->from);
+    s->is = (struct troth_statement){0};
 }
 
 static bool version_fits(const char *v)
@@ -146,8 +170,10 @@ enum troth_result answer_statement(json_t *j, struct told_statement *out)
                                   .title = answer_text(j, "title", TEXT_MAX),
                                   .text = answer_text(j, "text", LONG_TEXT_MAX)};
     if (!version_fits(s->version) || !s->locale || !s->title || !s->text ||
-        !read_documents(json_object_get(j, "documents"), out) || !read_fields(json_object_get(j, "fields"), out))
+        !read_documents(json_object_get(j, "documents"), out) || !read_fields(json_object_get(j, "fields"), out)) {
+        statement_done(out);
         return TROTH_ANSWER;
+    }
     out->from = json_incref(j);
     return TROTH_OK;
 }
@@ -189,8 +215,7 @@ enum troth_result answer_binding(json_t *j)
     for (size_t i = 0; i < COUNT(ids); i++)
         if (!answer_id(answer_text(j, ids[i], ID_LENGTH)))
             return TROTH_ANSWER;
-    const char *token = answer_text(j, "token", 199);
-    if (!token || !*token || !answer_int(j, "interval", INTERVAL_MIN, INTERVAL_MAX, &interval))
+    if (!answer_token(answer_text(j, "token", 199)) || !answer_int(j, "interval", INTERVAL_MIN, INTERVAL_MAX, &interval))
         return TROTH_ANSWER;
     return TROTH_OK;
 }
@@ -258,6 +283,12 @@ enum troth_result answer_state(json_t *j, struct told_state *out)
     out->is.license = &out->license;
     out->is.activation_codes = out->codes;
     return TROTH_OK;
+}
+
+bool answer_waiting(const json_t *j)
+{
+    int n;
+    return answer_int(j, "commands_waiting", 1, INT_MAX, &n);
 }
 
 /* ---- commands ---- */

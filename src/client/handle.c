@@ -61,6 +61,8 @@ enum troth_result troth_open(const struct troth_options *o, struct troth **out)
         !copy(&t->application_locale, o->application_locale) || !copy(&t->folder, o->folder) ||
         !copy(&t->ca_file, o->ca_file))
         return TROTH_STORAGE;
+    if (o->license_keys && !(t->built_keys = answer_json(o->license_keys, strlen(o->license_keys))))
+        return TROTH_USAGE;
     TRY(state_open(t));
     TRY(choose_url(t, o->url));
     *out = t;
@@ -79,6 +81,7 @@ void troth_close(struct troth *t)
         text_wipe(texts[i]);
     curl_easy_cleanup(t->curl);
     json_wipe(&t->kept);
+    json_done(&t->built_keys);
     json_done(&t->grant);
     json_done(&t->problem_from);
     statement_done(&t->statement);
@@ -119,7 +122,7 @@ const char *troth_result_text(enum troth_result r)
     case TROTH_PENDING:
         return "nobody has decided yet";
     case TROTH_QUEUED:
-        return "kept until there is a network";
+        return "kept, and sent later";
     case TROTH_USAGE:
         return "asked for out of order, or with something that cannot be";
     case TROTH_STORAGE:
@@ -131,7 +134,7 @@ const char *troth_result_text(enum troth_result r)
     case TROTH_REFUSED:
         return "the portal refused it";
     case TROTH_STATEMENT_CHANGED:
-        return "the statement has changed, and nothing is sent until it is accepted anew";
+        return "nothing is sent until the statement is accepted anew";
     case TROTH_DISCONNECTED:
         return "the connection has ended";
     case TROTH_ANSWER:

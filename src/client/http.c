@@ -12,7 +12,8 @@
 
 #include <sodium.h>
 
-enum { TRIES = 4, FIRST_WAIT_MS = 500, TIMEOUT_S = 30, CONNECT_S = 10 };
+enum { TRIES = 4, FIRST_WAIT_MS = 500, MOST_WAIT_MS = 60000, CONNECT_S = 10 };
+#define TIMEOUT_MS 30000L
 
 void answer_done(struct answer *a)
 {
@@ -66,7 +67,7 @@ static enum troth_result refused(struct troth *t, const struct answer *a)
     read_problem(t, a);
     if (a->status == 429 || a->status == 503)
         return TROTH_LATER;
-    if (strcmp(t->problem.code, "statement-changed") == 0)
+    if (strcmp(t->problem.code, "statement-changed") == 0 || strcmp(t->problem.code, "consent-withdrawn") == 0)
         return TROTH_STATEMENT_CHANGED;
     if (a->status == 410 && strcmp(t->problem.code, "disconnected") == 0)
         return TROTH_DISCONNECTED;
@@ -136,6 +137,8 @@ static size_t take_header(char *line, size_t one, size_t n, void *to)
         a->date = then > 0 ? then : 0;
     } else if (header_is(line, n, "ETag", value, sizeof value)) {
         memcpy(a->etag, value, sizeof value);
+    } else if (header_is(line, n, "Last-Modified", value, sizeof value)) {
+        memcpy(a->modified, value, sizeof value);
     } else if (header_is(line, n, "Retry-After", value, sizeof value)) {
         a->retry_after = read_retry_after(value, a->date ? a->date : os_seconds());
     }
@@ -165,8 +168,10 @@ static bool headers_make(const struct troth *t, const struct call *c, const char
         fine = fine && header_add(h, "Content-Type", "application/json");
     if (key)
         fine = fine && header_add(h, "Idempotency-Key", key);
-    if (c->etag)
+    if (c->etag && *c->etag)
         fine = fine && header_add(h, "If-None-Match", c->etag);
+    if (c->modified && *c->modified)
+        fine = fine && header_add(h, "If-Modified-Since", c->modified);
     if (c->signs) {
         CLEANUP(text_wipe) char *bearer = text_format("Bearer %s", state_text(t, "token"));
         fine = fine && header_add(h, "Authorization", bearer);
@@ -186,7 +191,7 @@ static bool settle(struct troth *t, const struct call *c, const char *body, stru
                 curl_easy_setopt(u, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
                 curl_easy_setopt(u, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
                 curl_easy_setopt(u, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S) == CURLE_OK &&
-                curl_easy_setopt(u, CURLOPT_TIMEOUT, c->wait_s ? c->wait_s + 5L : (long)TIMEOUT_S) == CURLE_OK &&
+                curl_easy_setopt(u, CURLOPT_TIMEOUT_MS, c->wait_ms ? (long)c->wait_ms : TIMEOUT_MS) == CURLE_OK &&
                 curl_easy_setopt(u, CURLOPT_USERAGENT, "libtroth") == CURLE_OK &&
                 curl_easy_setopt(u, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
                 curl_easy_setopt(u, CURLOPT_WRITEDATA, out) == CURLE_OK &&
@@ -194,6 +199,9 @@ static bool settle(struct troth *t, const struct call *c, const char *body, stru
                 curl_easy_setopt(u, CURLOPT_HEADERDATA, out) == CURLE_OK;
     if (body)
         fine = fine && curl_easy_setopt(u, CURLOPT_POSTFIELDS, body) == CURLE_OK;
+    /* On loopback there is no TLS: a proxy that the environment names would read all of it. */
+    if (strncmp(url, "http:", 5) == 0)
+        fine = fine && curl_easy_setopt(u, CURLOPT_PROXY, "") == CURLE_OK;
     if (t->ca_file)
         fine = fine && curl_easy_setopt(u, CURLOPT_CAINFO, t->ca_file) == CURLE_OK;
     return fine;
@@ -211,7 +219,7 @@ static enum troth_result once(struct troth *t, const struct call *c, const char 
     CURLcode code = curl_easy_perform(t->curl);
     if (code != CURLE_OK) {
         answer_done(&a);
-        if (code == CURLE_OPERATION_TIMEDOUT && c->wait_s)
+        if (code == CURLE_OPERATION_TIMEDOUT && c->wait_ms)
             return TROTH_UNCHANGED; /* a long poll that nobody answered */
         bool foreign = code == CURLE_WRITE_ERROR || code == CURLE_WEIRD_SERVER_REPLY ||
                        code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_PEER_FAILED_VERIFICATION;
@@ -226,23 +234,25 @@ static enum troth_result once(struct troth *t, const struct call *c, const char 
 
 /* ---- and again ---- */
 
-/* Between half and the whole of what doubles each time. */
-static int64_t back_off(int tries)
+int64_t back_off(int failures, int64_t first, int64_t most)
 {
-    int64_t whole = FIRST_WAIT_MS << tries;
+    int64_t whole = first;
+    for (int i = 0; i < failures && whole < most; i++)
+        whole *= 2;
+    if (whole > most)
+        whole = most;
     return whole / 2 + randombytes_uniform((uint32_t)(whole / 2) + 1);
 }
 
 /* Milliseconds until it may be tried again; -1: it is of no use. */
-static int64_t again_in(const struct troth *t, const struct call *c, enum troth_result r, const struct answer *a,
-                        int tries)
+static int64_t again_in(const struct call *c, enum troth_result r, const struct answer *a, int tries)
 {
     bool passing = r == TROTH_OFFLINE || (r == TROTH_OK && (a->status == 429 || (a->status >= 502 && a->status <= 504)));
-    if (!passing || c->wait_s || tries + 1 >= TRIES)
+    if (!passing || c->wait_ms || tries + 1 >= TRIES)
         return -1;
     if (r == TROTH_OK && a->retry_after >= 0)
         return (int64_t)a->retry_after * 1000 + randombytes_uniform(FIRST_WAIT_MS);
-    return back_off(tries);
+    return back_off(tries, FIRST_WAIT_MS, MOST_WAIT_MS);
 }
 
 static enum troth_result try_all(struct troth *t, const struct call *c, const char *body, const char *key,
@@ -252,7 +262,7 @@ static enum troth_result try_all(struct troth *t, const struct call *c, const ch
     for (int tries = 0;; tries++) {
         struct answer a = {0};
         enum troth_result r = once(t, c, body, key, &a);
-        int64_t wait = again_in(t, c, r, &a, tries);
+        int64_t wait = again_in(c, r, &a, tries);
         if (wait < 0 || wait > left) {
             *out = a;
             return r;

@@ -25,7 +25,7 @@ enum {
     LONG_TEXT_MAX = 100000, /* a statement's text, a license file */
     INTERVAL_MIN = 1,
     INTERVAL_MAX = 86400,
-    LONG_POLL_S = 60, /* the portal answers after 55 */
+    LONG_POLL_MS = 60000, /* the portal answers after 55 s */
 };
 
 /* What was handed out last, of each kind: structs whose texts lie in the JSON that they were read from. */
@@ -56,6 +56,7 @@ struct told_file {
 struct troth {
     char *url, *application_id, *application_version, *application_locale, *folder, *ca_file;
     int patience;
+    json_t *built_keys; /* troth_options.license_keys; NULL: none */
     CURL *curl;
 
     /* what lasts: the file's one object (state.c) */
@@ -80,6 +81,8 @@ struct troth {
     int64_t try_at, report_at, wait_again; /* by the monotonic clock, milliseconds */
     int failures;
     enum troth_result failed_with;
+    char wait_etag[201], wait_modified[201]; /* of the last answer to a long poll: whoever names them is not told twice */
+    int64_t waited_at;
 
     struct troth_ids ids;
     struct told_statement statement;
@@ -132,17 +135,20 @@ struct call {
     const char *form;          /* instead of it, for RFC 8628 */
     const char *key;           /* Idempotency-Key; NULL: a new one for a POST */
     const char *etag;          /* If-None-Match */
+    const char *modified;      /* If-Modified-Since */
     bool signs;                /* with the binding's token */
-    int wait_s;                /* a long poll: how long an answer may take */
+    int64_t wait_ms;           /* a long poll: how long it may last */
 };
 struct answer {
     long status;
     char *body;
     size_t n;
-    char etag[201];
+    char etag[201], modified[201];
     int retry_after; /* -1: the answer says nothing of it */
     int64_t date;    /* 0: likewise */
 };
+/* Milliseconds to wait after so many failures: what doubles from `first` up to `most`, random from half of it. */
+int64_t back_off(int failures, int64_t first, int64_t most);
 enum troth_result http_ask(struct troth *t, const struct call *c, struct answer *out);
 /* ... and its answer is an object of JSON; NULL where it had no body. */
 enum troth_result http_ask_json(struct troth *t, const struct call *c, struct answer *out, json_t **j);
@@ -155,15 +161,17 @@ void http_problem(struct troth *t, int status, const char *code);
 json_t *answer_json(const char *text, size_t n); /* NULL: not one object */
 const char *answer_text(const json_t *object, const char *name, size_t max);
 bool answer_id(const char *text);
+bool answer_token(const char *text);
 bool answer_time(const char *text, int64_t *out); /* RFC 3339 with Z */
 bool answer_url(const char *url);                 /* may a portal be asked at it? */
-/* These keep `j` (they take a reference) on TROTH_OK, and change nothing otherwise. */
+/* These keep `j` (they take a reference) on TROTH_OK, and change nothing otherwise; of a statement nothing is left. */
 enum troth_result answer_statement(json_t *j, struct told_statement *out);
 enum troth_result answer_state(json_t *j, struct told_state *out);
 enum troth_result answer_commands(json_t *j, struct told_commands *out);
 enum troth_result answer_grant(json_t *j, struct troth_grant *out);
 enum troth_result answer_binding(json_t *j);
 enum troth_next answer_next(const json_t *j); /* 0: unknown */
+bool answer_waiting(const json_t *j);         /* of a long poll: does something wait? */
 void statement_done(struct told_statement *s);
 void told_state_done(struct told_state *s);
 
@@ -175,7 +183,8 @@ char *work_solve(const json_t *challenge);
 /* ---- license.c ---- */
 
 struct license_texts {
-    const char *file, *keys, *revocations; /* revocations may be NULL */
+    const char *file, *revocations;   /* revocations may be NULL */
+    const json_t *keys, *more_keys;   /* JWK sets, or NULL */
     const char *device, *application, *issuer;
     int64_t now;
 };
@@ -197,6 +206,8 @@ enum troth_result report_state(struct troth *t, json_t *j);
 enum troth_result report_send(struct troth *t, const struct troth_device *device, const struct troth_license *license);
 /* Tells the portal of the end, and forgets the binding. */
 enum troth_result end_send(struct troth *t);
+/* Every answer goes through here: the end of a binding is the end wherever it is heard of. */
+enum troth_result heard(struct troth *t, enum troth_result r);
 /* May anything be sent? */
 enum troth_result may_send(const struct troth *t);
 

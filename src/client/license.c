@@ -68,7 +68,7 @@ static bool key_named(const json_t *keys, const char *kid, unsigned char out[sta
 }
 
 /* Steps 1 and 2. NULL: *payload is what was signed. */
-static const char *open_jws(const char *text, const char *type, const json_t *keys, json_t **payload)
+static const char *open_jws(const struct license_texts *l, const char *text, const char *type, json_t **payload)
 {
     const char *dot = strchr(text, '.'), *second = dot ? strchr(dot + 1, '.') : NULL;
     unsigned char key[crypto_sign_PUBLICKEYBYTES];
@@ -81,7 +81,7 @@ static const char *open_jws(const char *text, const char *type, const json_t *ke
     if (!signature || n != SIGNATURE || !alg || strcmp(alg, "EdDSA") != 0 || !typ || strcmp(typ, type) != 0 || !kid ||
         json_object_get(head, "crit"))
         return "license-malformed";
-    if (!key_named(keys, kid, key))
+    if (!key_named(l->keys, kid, key) && !key_named(l->more_keys, kid, key))
         return "license-key-unknown";
     if (crypto_sign_verify_detached(signature, (const unsigned char *)text, (size_t)(second - text), key) != 0)
         return "license-forged";
@@ -124,10 +124,10 @@ static const char *take(json_t *j, struct told_file *out)
 }
 
 /* Step 5. A list that is not good revokes nothing, and is none: the caller keeps the one before. */
-static bool is_revoked(const struct license_texts *l, const json_t *keys, const char *seat)
+static bool is_revoked(const struct license_texts *l, const char *seat)
 {
     CLEANUP(json_done) json_t *j = NULL;
-    if (!l->revocations || open_jws(l->revocations, "troth-revocations", keys, &j) || !is(j, "iss", l->issuer))
+    if (!l->revocations || open_jws(l, l->revocations, "troth-revocations", &j) || !is(j, "iss", l->issuer))
         return false;
     const json_t *seats = json_object_get(j, "seats");
     for (size_t i = 0; i < json_array_size(seats); i++) {
@@ -140,13 +140,12 @@ static bool is_revoked(const struct license_texts *l, const json_t *keys, const 
 
 const char *license_verify(const struct license_texts *l, struct told_file *out)
 {
-    CLEANUP(json_done) json_t *keys = answer_json(l->keys, l->keys ? strlen(l->keys) : 0);
     CLEANUP(json_done) json_t *j = NULL;
     if (!l->file)
         return "license-missing";
-    if (!keys || strlen(l->file) > FILE_MAX)
+    if (strlen(l->file) > FILE_MAX)
         return "license-malformed";
-    const char *why = open_jws(l->file, "troth-license", keys, &j);
+    const char *why = open_jws(l, l->file, "troth-license", &j);
     if (why)
         return why;
     if (!is(j, "device", l->device) || !is(j, "application", l->application) || !is(j, "iss", l->issuer))
@@ -157,7 +156,7 @@ const char *license_verify(const struct license_texts *l, struct told_file *out)
         return "license-from-the-future";
     struct told_file f = {0};
     why = take(j, &f);
-    if (!why && is_revoked(l, keys, f.is.seat))
+    if (!why && is_revoked(l, f.is.seat))
         why = "license-revoked";
     if (why) {
         told_file_done(&f);
@@ -171,27 +170,39 @@ const char *license_verify(const struct license_texts *l, struct told_file *out)
 
 /* ---- what is kept of them ---- */
 
-/* The latest time that was ever seen, here or in something signed. */
-static int64_t latest(struct troth *t, int64_t also)
+/*
+ * The latest time that was seen (member "latest"). What is signed is believed as it is. Of the device's own clock
+ * it takes no more than the end of the file that is kept: that file is then over for good, as it would be, and no
+ * other is touched by a clock that was wrong once.
+ */
+static int64_t latest(const struct troth *t)
 {
     int64_t kept = number(t->kept, "latest"), now = troth_now(t);
-    if (also > now)
-        now = also;
-    if (kept > now)
-        return kept;
-    state_set(t, "latest", json_integer(now));
-    return now;
+    return kept > now ? kept : now;
 }
 
-static struct license_texts texts_of(struct troth *t, const char *file, const char *keys, const char *revocations)
+static void remember(struct troth *t, int64_t when)
+{
+    if (when > number(t->kept, "latest"))
+        state_set(t, "latest", json_integer(when));
+}
+
+static void remember_now(struct troth *t, int64_t end)
+{
+    int64_t now = troth_now(t);
+    remember(t, now < end ? now : end);
+}
+
+static struct license_texts texts_of(struct troth *t, const char *file, const char *revocations)
 {
     return (struct license_texts){.file = file,
-                                  .keys = keys,
+                                  .keys = t->built_keys,
+                                  .more_keys = json_object_get(t->kept, "keys"),
                                   .revocations = revocations,
                                   .device = state_text(t, "device_id"),
                                   .application = t->application_id,
                                   .issuer = state_text(t, "url"),
-                                  .now = latest(t, 0)};
+                                  .now = latest(t)};
 }
 
 static enum troth_result verdict(struct troth *t, const char *why)
@@ -202,53 +213,73 @@ static enum troth_result verdict(struct troth *t, const char *why)
     return why ? TROTH_VOID : TROTH_OK;
 }
 
+/* The end of the file that is kept, whether it is over or not; 0: it is none. */
+static int64_t end_of(const struct license_texts *l)
+{
+    CLEANUP(json_done) json_t *j = NULL;
+    bool fine = l->file && strlen(l->file) <= FILE_MAX && !open_jws(l, l->file, "troth-license", &j);
+    return fine ? number(j, "exp") : 0;
+}
+
 enum troth_result troth_license_check(struct troth *t, const struct troth_license_file **out)
 {
     ENTER(t);
-    struct license_texts l = texts_of(t, state_text(t, "license_file"), state_text(t, "keys"), state_text(t, "revocations"));
+    struct license_texts l = texts_of(t, state_text(t, "license_file"), state_text(t, "revocations"));
     if (!l.device)
         return TROTH_USAGE;
-    TRY(verdict(t, license_verify(&l, &t->file)));
-    latest(t, t->file.is.made);
+    const char *why = license_verify(&l, &t->file);
+    remember_now(t, end_of(&l));
     TRY(state_save(t));
+    TRY(verdict(t, why));
     *out = &t->file.is;
     return TROTH_OK;
 }
 
-/* Is the list signed, this portal's, and no older than the one that is kept? */
-static const char *list_fits(struct troth *t, const char *list, const char *keys_text)
+/* Is the list signed, this portal's, and no older than the one that is kept? *made: when. */
+static const char *list_fits(const struct license_texts *l, const char *list, const char *kept, int64_t *made)
 {
-    CLEANUP(json_done) json_t *keys = answer_json(keys_text, strlen(keys_text));
     CLEANUP(json_done) json_t *j = NULL;
     CLEANUP(json_done) json_t *before = NULL;
-    const char *kept = state_text(t, "revocations");
-    const char *why = strlen(list) > LIST_TEXT_MAX ? "license-malformed" : open_jws(list, "troth-revocations", keys, &j);
+    const char *why = strlen(list) > LIST_TEXT_MAX ? "license-malformed" : open_jws(l, list, "troth-revocations", &j);
     if (why)
         return why;
-    if (!is(j, "iss", state_text(t, "url")))
+    if (!is(j, "iss", l->issuer))
         return "license-elsewhere";
-    bool older = kept && !open_jws(kept, "troth-revocations", keys, &before) && number(j, "iat") < number(before, "iat");
-    if (!older)
-        latest(t, number(j, "iat"));
-    return older ? "license-malformed" : NULL;
+    *made = number(j, "iat");
+    if (*made > l->now + DAY)
+        return "license-from-the-future";
+    if (kept && !open_jws(l, kept, "troth-revocations", &before) && *made < number(before, "iat"))
+        return "license-malformed";
+    return NULL;
 }
 
-enum troth_result troth_license_import(struct troth *t, const char *file, const char *keys, const char *revocations)
+static enum troth_result keep_list(struct troth *t, const char *list)
 {
-    ENTER(t);
-    if (!file || !keys || !state_bound(t))
-        return TROTH_USAGE;
-    if (revocations)
-        TRY(verdict(t, list_fits(t, revocations, keys)));
-    struct license_texts l = texts_of(t, file, keys, revocations ? revocations : state_text(t, "revocations"));
-    TRY(verdict(t, license_verify(&l, &t->file)));
-    state_set(t, "license_file", json_string(file));
-    state_set(t, "keys", json_string(keys));
-    if (revocations)
-        state_set(t, "revocations", json_string(revocations));
-    latest(t, t->file.is.made);
+    int64_t made = 0;
+    const char *kept = state_text(t, "revocations");
+    struct license_texts l = texts_of(t, NULL, kept);
+    TRY(verdict(t, list_fits(&l, list, kept, &made)));
+    state_set(t, "revocations", json_string(list));
+    remember(t, made);
     return state_save(t);
 }
+
+enum troth_result troth_license_import(struct troth *t, const char *file, const char *revocations)
+{
+    ENTER(t);
+    if (!file || !state_bound(t))
+        return TROTH_USAGE;
+    if (revocations)
+        TRY(keep_list(t, revocations));
+    struct license_texts l = texts_of(t, file, state_text(t, "revocations"));
+    TRY(verdict(t, license_verify(&l, &t->file)));
+    state_set(t, "license_file", json_string(file));
+    remember(t, t->file.is.made);
+    remember_now(t, t->file.is.expires);
+    return state_save(t);
+}
+
+/* ---- from the portal ---- */
 
 static enum troth_result fetch(struct troth *t, const char *path, bool signs, char **out)
 {
@@ -261,15 +292,34 @@ static enum troth_result fetch(struct troth *t, const char *path, bool signs, ch
     return TROTH_OK;
 }
 
+/* The keys, and the portal's clock: both are believed because of who answers. */
+static enum troth_result fetch_keys(struct troth *t)
+{
+    CLEANUP(answer_done) struct answer a = {0};
+    CLEANUP(json_done) json_t *j = NULL;
+    TRY(http_ask_json(t, &(struct call){.method = "GET", .path = "/keys"}, &a, &j));
+    if (!json_is_array(json_object_get(j, "keys")))
+        return TROTH_ANSWER;
+    state_set(t, "keys", json_incref(j));
+    if (a.date)
+        state_set(t, "latest", json_integer(a.date));
+    return TROTH_OK;
+}
+
 enum troth_result troth_license_fetch(struct troth *t)
 {
     ENTER(t);
     CLEANUP(text_free) char *file = NULL;
-    CLEANUP(text_free) char *keys = NULL;
     CLEANUP(text_free) char *revocations = NULL;
     TRY(may_send(t));
-    TRY(fetch(t, "/license-file", true, &file));
-    TRY(fetch(t, "/keys", false, &keys));
+    TRY(fetch_keys(t));
     TRY(fetch(t, "/revocations", false, &revocations));
-    return troth_license_import(t, file, keys, revocations);
+    TRY(keep_list(t, revocations));
+    enum troth_result r = heard(t, fetch(t, "/license-file", true, &file));
+    if (r == TROTH_REFUSED && t->problem.status == 404) {
+        state_forget(t, "license_file"); /* this device has no license: an old file of it is none either */
+        TRY(state_save(t));
+    }
+    TRY(r);
+    return troth_license_import(t, file, NULL);
 }

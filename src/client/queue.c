@@ -1,7 +1,8 @@
 /*
  * What was not sent for want of a network: answers to commands, purchases. Each is kept with its own key, so that
  * a message whose answer was lost is not done twice; they are sent in their order, and one that the portal refuses
- * is dropped (it would be refused again). Member "queue" of what lasts: [{path, key, body}].
+ * is dropped (it would be refused again), unless what is in the way passes. Member "queue" of what lasts:
+ * [{path, key, body}].
  */
 #include "client/internal.h"
 
@@ -33,10 +34,16 @@ static enum troth_result send_one(struct troth *t, const json_t *message)
     return license ? report_state(t, j) : TROTH_OK;
 }
 
-/* Is it of no use to send it again? What is no portal's answer may be a hotel's network. */
-static bool is_final(enum troth_result r)
+/* A restriction that the person asked for ends some day; so does whatever holds up an unknown token. */
+static bool passes(const struct troth_problem *p)
 {
-    return r == TROTH_OK || r == TROTH_REFUSED || r == TROTH_USAGE;
+    return strcmp(p->code, "restricted") == 0 || p->status == 401 || p->status == 408;
+}
+
+/* Is it of no use to send it again? What is no portal's answer may be a hotel's network. */
+static bool is_final(const struct troth *t, enum troth_result r)
+{
+    return r == TROTH_OK || r == TROTH_USAGE || (r == TROTH_REFUSED && !passes(&t->problem));
 }
 
 enum troth_result queue_flush(struct troth *t, enum troth_result *last)
@@ -44,7 +51,7 @@ enum troth_result queue_flush(struct troth *t, enum troth_result *last)
     json_t *list = queue_of(t);
     while (json_array_size(list) > 0) {
         enum troth_result r = send_one(t, json_array_get(list, 0));
-        if (!is_final(r))
+        if (!is_final(t, r))
             return r;
         *last = r;
         json_array_remove(list, 0);
@@ -69,5 +76,5 @@ enum troth_result queue_send(struct troth *t, const char *path, json_t *body)
     enum troth_result last = TROTH_OK, r = queue_flush(t, &last);
     if (r == TROTH_OK)
         return last; /* ours: it is the last one */
-    return r == TROTH_OFFLINE || r == TROTH_LATER || r == TROTH_ANSWER ? TROTH_QUEUED : r;
+    return r == TROTH_OFFLINE || r == TROTH_LATER || r == TROTH_ANSWER || r == TROTH_REFUSED ? TROTH_QUEUED : r;
 }

@@ -25,8 +25,7 @@ static enum troth_result forget(struct troth *t)
     return state_save(t);
 }
 
-/* Every answer goes through here: the end of a binding is the end wherever it is heard of. */
-static enum troth_result heard(struct troth *t, enum troth_result r)
+enum troth_result heard(struct troth *t, enum troth_result r)
 {
     if (r != TROTH_DISCONNECTED)
         return r;
@@ -40,17 +39,22 @@ static enum troth_result heard(struct troth *t, enum troth_result r)
 static void take_token(struct troth *t, const json_t *j)
 {
     const char *token = answer_text(j, "token", 199);
-    if (token && *token)
+    if (answer_token(token))
         state_set(t, "token", json_string(token));
 }
 
-static json_t *whole_state(const struct troth *t, json_t *j)
+/* A copy all through, without the token: the answer is overwritten when it was read. */
+static json_t *whole_state(const struct troth *t, const json_t *j)
 {
-    if (json_object_get(j, "commands_waiting"))
-        return json_incref(j);
+    if (json_object_get(j, "commands_waiting")) {
+        json_t *whole = json_deep_copy(j);
+        json_object_del(whole, "token");
+        return whole;
+    }
     CLEANUP(json_done) json_t *codes = json_array();
-    return json_pack("{s:i, s:i, s:O, s:O}", "commands_waiting", t->state.is.commands_waiting, "interval",
-                     t->state.is.interval, "license", json_object_get(j, "license"), "activation_codes", codes);
+    return json_pack("{s:i, s:i, s:o, s:O}", "commands_waiting", t->state.is.commands_waiting, "interval",
+                     t->state.is.interval, "license", json_deep_copy(json_object_get(j, "license")), "activation_codes",
+                     codes);
 }
 
 enum troth_result report_state(struct troth *t, json_t *j)
@@ -59,9 +63,7 @@ enum troth_result report_state(struct troth *t, json_t *j)
     if (!whole)
         return TROTH_ANSWER;
     TRY(answer_state(whole, &t->state));
-    json_t *kept = json_copy(whole);
-    json_object_del(kept, "token");
-    state_set(t, "told", kept);
+    state_set(t, "told", json_incref(whole));
     take_token(t, j);
     return state_save(t);
 }

@@ -57,7 +57,7 @@ static bool fits(const json_t *kept)
     for (size_t i = 0; i < COUNT(ids); i++)
         if (!answer_id(answer_text(kept, ids[i], ID_LENGTH)))
             return false;
-    return strlen(token) < 200 && strspn(token, "0123456789abcdefghijklmnopqrstuvwxyz.") == strlen(token);
+    return answer_token(token);
 }
 
 static enum troth_result load(struct troth *t)

@@ -1,9 +1,9 @@
 /* One turn of an app's loop. Nothing is held while it waits. */
 #include "client/internal.h"
 
-#include <sodium.h>
+#include <string.h>
 
-enum { WAIT_AGAIN_MS = 15 * 60 * 1000, AT_ONCE_MS = 1000, FAILURE_MS = 2000, FAILURE_MAX_MS = 3600 * 1000 };
+enum { WAIT_AGAIN_MS = 15 * 60 * 1000, AT_ONCE_MS = 1000, FAILURE_MS = 2000, FAILURE_MAX_MS = 3600 * 1000, GAP_MS = 1000 };
 
 /* After a failure: what the portal says, or twice as long as the last time, up to an hour; random from half of it. */
 static enum troth_result note(struct troth *t, enum troth_result r)
@@ -13,14 +13,9 @@ static enum troth_result note(struct troth *t, enum troth_result r)
         t->try_at = 0;
         return r;
     }
-    int64_t wait = FAILURE_MS;
-    for (int i = 0; i < t->failures && wait < FAILURE_MAX_MS; i++)
-        wait *= 2;
-    if (wait > FAILURE_MAX_MS)
-        wait = FAILURE_MAX_MS;
-    if (r == TROTH_LATER && (int64_t)t->retry_after * 1000 > wait)
-        wait = (int64_t)t->retry_after * 2000; /* whose half is what the portal says */
-    wait = wait / 2 + randombytes_uniform((uint32_t)(wait / 2) + 1);
+    int64_t wait = back_off(t->failures, FAILURE_MS, FAILURE_MAX_MS), said = (int64_t)t->retry_after * 1000;
+    if (r == TROTH_LATER && said > wait)
+        wait = back_off(0, 2 * said, 2 * said); /* no sooner than the portal says, and not all at once */
     t->failures++;
     t->failed_with = r;
     t->try_at = os_monotonic() + wait;
@@ -57,17 +52,24 @@ static enum troth_result long_poll(struct troth *t, int64_t ms)
 {
     CLEANUP(answer_done) struct answer a = {0};
     CLEANUP(json_done) json_t *j = NULL;
-    int64_t began = os_monotonic();
-    int s = ms > (int64_t)LONG_POLL_S * 1000 ? LONG_POLL_S : (int)(ms / 1000) + 1;
-    struct call c = {.method = "GET", .path = "/commands/wait", .signs = true, .wait_s = s};
-    enum troth_result r = http_ask(t, &c, &a);
+    t->waited_at = os_monotonic();
+    struct call c = {.method = "GET",
+                     .path = "/commands/wait",
+                     .signs = true,
+                     .etag = t->wait_etag,
+                     .modified = t->wait_modified,
+                     .wait_ms = ms < LONG_POLL_MS ? ms : LONG_POLL_MS};
+    enum troth_result r = http_ask_json(t, &c, &a, &j);
     if (r == TROTH_REFUSED && t->problem.status == 408)
-        r = TROTH_UNCHANGED; /* what a proxy says to a request that it held in vain */
-    if (r == TROTH_OK && a.status != 200)
-        r = TROTH_UNCHANGED;
+        r = TROTH_UNCHANGED; /* what nginx says to a request that it held in vain */
+    if (r == TROTH_OK) {
+        memcpy(t->wait_etag, a.etag, sizeof a.etag);
+        memcpy(t->wait_modified, a.modified, sizeof a.modified);
+        r = answer_waiting(j) ? TROTH_OK : TROTH_UNCHANGED;
+    }
     if (r == TROTH_OK)
         t->report_at = 0; /* something waits: the next report says what */
-    else if (os_monotonic() - began < AT_ONCE_MS)
+    else if (r == TROTH_UNCHANGED && os_monotonic() - t->waited_at < AT_ONCE_MS && ms > AT_ONCE_MS)
         t->wait_again = os_monotonic() + WAIT_AGAIN_MS;
     return r;
 }
@@ -81,7 +83,20 @@ static enum troth_result wait_for(struct troth *t, int64_t end)
         os_sleep(ms);
         return TROTH_UNCHANGED;
     }
-    return long_poll(t, ms);
+    /* Never one after the other without a pause, whatever answers. */
+    int64_t gap = t->waited_at > 0 ? t->waited_at + GAP_MS - now : 0;
+    if (gap >= ms)
+        gap = ms - 1;
+    if (gap > 0)
+        os_sleep(gap);
+    return long_poll(t, gap > 0 ? ms - gap : ms);
+}
+
+/* The end may be heard of here, too. */
+static enum troth_result hear(struct troth *t, enum troth_result r)
+{
+    ENTER(t);
+    return heard(t, r);
 }
 
 enum troth_result troth_step(struct troth *t, const struct troth_device *d, const struct troth_license *l, int seconds)
@@ -99,5 +114,5 @@ enum troth_result troth_step(struct troth *t, const struct troth_device *d, cons
     r = wait_for(t, end);
     if (r == TROTH_OK)
         return note(t, send_all(t, d, l));
-    return r == TROTH_UNCHANGED ? r : note(t, r);
+    return r == TROTH_UNCHANGED ? r : note(t, hear(t, r));
 }

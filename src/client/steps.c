@@ -239,8 +239,8 @@ static enum troth_result keep_binding(struct troth *t, json_t *j)
     json_t *fresh = json_pack("{s:s}", "url", t->url);
     if (!fresh)
         return TROTH_STORAGE;
-    for (size_t i = 0; i < COUNT(names); i++)
-        json_object_set(fresh, names[i], json_object_get(j, names[i]));
+    for (size_t i = 0; i < COUNT(names); i++) /* copies: what was answered is overwritten */
+        json_object_set_new(fresh, names[i], json_string(answer_text(j, names[i], TEXT_MAX)));
     json_wipe(&t->kept);
     t->kept = fresh;
     told_state_done(&t->state);

@@ -9,7 +9,8 @@
  * What a call hands out belongs to the handle, and is good until the next call on it. Texts are UTF-8. What comes
  * from the portal is checked for type and length, and may hold any character: clean it before a terminal shows it.
  *
- * ABI: values and members are only ever added at the end. A struct that the app fills begins with its size.
+ * ABI: values and members are only ever added at the end (src/client/abi.txt is the list). A struct that the app
+ * fills begins with its size. The header is C99, and C++11.
  */
 #ifndef TROTH_H
 #define TROTH_H
@@ -30,13 +31,13 @@ enum troth_result {
     TROTH_OK = 0,
     TROTH_UNCHANGED = 1,           /* nothing new */
     TROTH_PENDING = 2,             /* the person has not decided yet */
-    TROTH_QUEUED = 3,              /* no network: kept, troth_step() sends it */
+    TROTH_QUEUED = 3,              /* not possible now: kept, troth_step() sends it */
     TROTH_USAGE = -1,              /* called out of order, or with what cannot be */
     TROTH_STORAGE = -2,            /* the folder cannot be read or written */
     TROTH_OFFLINE = -3,            /* no answer */
     TROTH_LATER = -4,              /* the portal asks for patience: troth_retry_after() */
     TROTH_REFUSED = -5,            /* troth_problem() says why */
-    TROTH_STATEMENT_CHANGED = -6,  /* nothing is sent until it is read and accepted anew */
+    TROTH_STATEMENT_CHANGED = -6,  /* or consent was taken back: nothing is sent until it is accepted anew */
     TROTH_DISCONNECTED = -7,       /* the binding has ended */
     TROTH_ANSWER = -8,             /* an answer that is none of a portal's */
     TROTH_FULL = -9,               /* more waits to be sent than is kept */
@@ -54,6 +55,9 @@ struct troth_options {
     const char *folder;              /* made where it is missing */
     const char *ca_file;             /* certificates to trust, PEM; NULL: the system's */
     int patience;                    /* seconds that a call may wait to try again; 0: none */
+    /* A JWK set that the app was built with, or NULL; license files are believed by these keys and by those that
+     * were fetched from the portal. Never keys that came with a file: they would vouch for whoever made it. */
+    const char *license_keys;
 };
 
 TROTH_CHECKED TROTH_API enum troth_result troth_open(const struct troth_options *options, struct troth **out);
@@ -183,7 +187,8 @@ TROTH_CHECKED TROTH_API enum troth_result troth_commands(struct troth *t, const 
 TROTH_CHECKED TROTH_API enum troth_result troth_done(struct troth *t, const char *command_id);
 /* reason: a code in small letters and dashes. */
 TROTH_CHECKED TROTH_API enum troth_result troth_failed(struct troth *t, const char *command_id, const char *reason);
-/* For a locate command only. Degrees (WGS 84) and metres. */
+/* For a locate command only. Degrees (WGS 84) and metres. Like every answer to a command: TROTH_QUEUED where it
+ * cannot be sent now; TROTH_REFUSED where it never can, and is dropped. */
 TROTH_CHECKED TROTH_API enum troth_result troth_position(struct troth *t, const char *command_id, double latitude,
                                                          double longitude, double accuracy);
 
@@ -216,14 +221,17 @@ struct troth_license_file {
     size_t n_features;
     int64_t made, ends, expires; /* between ends and expires: grace */
 };
-/* Fetches the device's file, the keys and the list of revocations, and keeps them. */
+/* Fetches the device's file, the keys and the list of revocations, and keeps them. The portal's clock is believed:
+ * what a wrong clock of this device has spoilt is good again. */
 TROTH_CHECKED TROTH_API enum troth_result troth_license_fetch(struct troth *t);
-/* Is what is kept good now? Asks nobody. A clock that was set back prolongs nothing. TROTH_VOID: the code is one
+/* Is what is kept good now? Asks nobody. A clock that was set back prolongs nothing; one that was ahead once costs
+ * the file of that day, and no other. TROTH_VOID: the code is one
  * of license-missing, license-malformed, license-key-unknown, license-forged, license-elsewhere,
  * license-expired, license-from-the-future, license-revoked. */
 TROTH_CHECKED TROTH_API enum troth_result troth_license_check(struct troth *t, const struct troth_license_file **out);
-/* The same for texts that came in another way (a file on a stick): kept where they are good. `revocations` may be NULL. */
-TROTH_CHECKED TROTH_API enum troth_result troth_license_import(struct troth *t, const char *file, const char *keys,
+/* The same for texts that came in another way (a file on a stick): kept where they are good, by the keys that are
+ * there already (troth_options.license_keys, or fetched). `revocations` may be NULL. */
+TROTH_CHECKED TROTH_API enum troth_result troth_license_import(struct troth *t, const char *file,
                                                                const char *revocations);
 
 /* ---- 10: the end ---- */
