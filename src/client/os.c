@@ -80,6 +80,8 @@ static void wipe(json_t *j)
         sodium_memzero((void *)(uintptr_t)json_string_value(j), json_string_length(j));
     json_object_foreach(j, name, value)
         wipe(value);
+    for (size_t i = 0; i < json_array_size(j); i++)
+        wipe(json_array_get(j, i));
 }
 
 void json_wipe(json_t **j)

@@ -694,6 +694,7 @@ static void wps_01_wps_16_wps_18_the_way_in(void **state)
     assert_int_equal(troth_set_service(t, "none", "my-account"), TROTH_OK);
     assert_int_equal(troth_report(t, &device, NULL), TROTH_OK);
     assert_int_equal(troth_state(t)->interval, 7);
+    assert_string_equal(troth_state(t)->license->status, "none");
     assert_string_equal(troth_state(t)->activation_codes[0], "ABC");
     assert_non_null(strstr(portal.requests[2], "\"context\":\"c1.one\""));
     assert_non_null(strstr(portal.requests[3], "\"context\":\"c1.two\""));
