@@ -58,7 +58,7 @@ LIBRARIES = {
     "liboath/": ["src/features/factors/", "src/cli/test_access.c"],
     "fido": ["src/features/factors/"],
     "cbor.h": ["src/features/factors/"],
-    "qrencode.h": ["src/features/factors/totp.c"],
+    "qrencode.h": ["src/web/qr.c"],
     "openssl/": ["src/features/"],
     "sodium.h": ["src/"],
 }

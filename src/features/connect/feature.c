@@ -1,4 +1,5 @@
 /* The Connect API: its routes, held against the document that declares it. */
+#include "features/connect/connect.h"
 #include "features/connect/model.h"
 
 #include <string.h>
@@ -48,6 +49,12 @@ static const struct route routes[] = {
     DEVICE(METHOD_POST, "/disconnections", disconnect, RATE_REPORT),
     {0},
 };
+
+str connect_application_name(const struct portal *p, str application)
+{
+    const struct application *x = document_application(p->connect, application);
+    return x ? str_from(x->name) : application;
+}
 
 /* Every code that the document names has words for people. */
 static enum err check_codes(const struct portal *p, const struct document *d, struct fault *f)

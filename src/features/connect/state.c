@@ -157,6 +157,8 @@ enum err put_state(struct request *req)
                             message_text(req, "application_locale")};
     bool quiet = b.pending == 0 && !turn_of(req, &b);
     TRY(device_report(tx, request_privacy(req), &k, &b, &d, &app, &l, digest, &changed));
+    if (changed)
+        live_wake_pages(tx, PORTAL(req), b.account.id);
     TRY(license_seen(tx, PORTAL(req), b.account, b.device.id));
     if (quiet && !changed && request_matches(req, tag_of(req->arena, digest)))
         return not_changed(req, &b);
@@ -186,6 +188,8 @@ enum err get_commands(struct request *req)
     struct tx *tx;
     TRY(bound_for_writing(req, &tx, &b, &k));
     TRY(command_fetch(tx, request_privacy(req), &k, &b, &commands, &n));
+    if (n > 0)
+        live_wake_pages(tx, PORTAL(req), b.account.id);
     json_t *list = json_put_array(req->view, "commands");
     for (size_t i = 0; i < n; i++) {
         json_t *j = json_add_object(list);
@@ -279,6 +283,7 @@ enum err report_position(struct request *req)
         return request_problem(req, 403, MSG("problem.position-not-asked"));
     }
     TRY(no_command(req, e));
+    live_wake_pages(tx, PORTAL(req), b.account.id);
     return answer_keep(req, tx, &k, 204);
 }
 

@@ -5,6 +5,7 @@
 
 #include "features/captcha/captcha.h"
 #include "features/factors/factors.h"
+#include "features/live/live.h"
 #include "privacy/consent.h"
 #include "privacy/enrolment.h"
 #include "web/quota.h"
@@ -401,6 +402,7 @@ enum err bind_device(struct request *req)
     TRY(connect_may(req, tx, c.account));
     TRY(bind_or_say(req, tx, &k, &c, &b, &token));
     TRY(note_binding(req, tx, &c, &b));
+    live_wake_pages(tx, PORTAL(req), c.account.id);
     TRY(account_note(req, tx, c.account, &k, "app-connected"));
     return answer_binding(req, &b, token);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "features/live/live.h"
 #include "privacy/rights.h"
 
 static const char *const kinds[] = {"message", "alarm", "locate", "lock", "wipe", "enable-protection", "update-databases",
@@ -203,6 +204,7 @@ enum err command_answer(struct tx *tx, struct portal *p, const struct key *k, co
     bind_text(q, done ? STR("done") : STR("failed"));
     bind_text(q, done ? STR("") : reason);
     bind_time(q, clock_now(p->privacy.clock));
+    live_wake_pages(tx, p, b->account.id);
     return query_run(q);
 }
 
@@ -215,6 +217,19 @@ enum err command_list(struct tx *tx, const struct privacy *p, account_id which, 
     bind_text(q, id_str(&device.id));
     bind_int(q, limit);
     return read_commands(tx, q, k, clock_now(p->clock), out, n);
+}
+
+enum err fix_list(struct tx *tx, const struct privacy *p, account_id which, device_id device, struct command **out, size_t *n)
+{
+    moment now = clock_now(p->clock);
+    struct query *q = SQL(tx, "SELECT " COLUMNS " FROM device_command WHERE account = $1 AND ($2 = '' OR device = $2) AND "
+                              "made > $3 AND kind IN ('enable-protection', 'update-databases', 'renew-license') "
+                              "ORDER BY made DESC, id LIMIT $4");
+    bind_id(q, which.id);
+    bind_text(q, id_str(&device.id));
+    bind_time(q, now - 2 * COMMAND_LASTS);
+    bind_int(q, FIXES_MAX);
+    return read_commands(tx, q, NULL, now, out, n);
 }
 
 /* ---- where it is ---- */

@@ -172,6 +172,8 @@ CHECKED enum err device_list(struct tx *tx, const struct privacy *p, account_id 
                              const struct key *k, struct device_entry **out, size_t *n);
 CHECKED enum err device_get(struct tx *tx, const struct privacy *p, account_id which, device_id device,
                             const struct key *k, struct device_entry *out);
+/* Does one of its apps say that its license has that feature ("anti-theft")? */
+bool device_offers(const struct device_entry *d, str feature);
 /* What its owner calls it; empty: by its network name again. ERR_INPUT: too long. ERR_NOT_FOUND. */
 CHECKED enum err device_rename(struct tx *tx, account_id which, device_id device, const struct key *k,
                                str name);

@@ -1,8 +1,10 @@
-#include "features/devices/model.h"
+#include "features/devices/pages.h"
 
 #include "privacy/enrolment.h"
 
 extern const struct feature feature_devices;
+
+static const struct menu_entry menu[] = {{LIST, MSG("menu.devices")}};
 
 static enum err left(struct tx *tx, struct portal *p, id account)
 {
@@ -13,6 +15,9 @@ static enum err left(struct tx *tx, struct portal *p, id account)
 
 const struct feature feature_devices = {
     .name = "devices",
+    .routes = (const struct route *const[]){device_add_routes, device_routes, office_routes, NULL},
+    .menu = menu,
+    .n_menu = COUNT(menu),
     .checks = device_checks,
     .n_checks = 2,
     .left = left,

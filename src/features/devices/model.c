@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "features/licenses/licenses.h"
+#include "features/live/live.h"
 #include "privacy/consent.h"
 #include "privacy/enrolment.h"
 #include "privacy/rights.h"
@@ -192,7 +193,7 @@ enum err device_bind(struct tx *tx, const struct privacy *p, const struct key *k
     TRY(add_device(tx, s, now, &b.device));
     TRY(add_binding(tx, s, &b, &secret));
     /* What it said of the device so far; of licenses it has told nothing yet. */
-    struct license_facts none = {STR("none"), STR("none"), STR("{}"), STR(""), 0, STR("[]")};
+    struct license_facts none = {STR("none"), STR(""), STR("{}"), STR(""), 0, STR("[]")};
     TRY(device_report(tx, p, k, &b, &s->device, &s->app, &none, b.state, &changed));
     *token = token_of(tx_arena(tx), b.account, b.id, &secret);
     *out = b;
@@ -232,6 +233,7 @@ enum err device_wake(struct tx *tx, struct portal *p, account_id which, device_i
     bind_id(q, device.id);
     while (query_row(q))
         feature_waits(tx, p, row_id(q, 0));
+    live_wake_pages(tx, p, which.id);
     return query_end(q);
 }
 
@@ -301,6 +303,7 @@ enum err device_disconnect(struct tx *tx, struct portal *p, account_id which, bi
     TRY(drop_told(tx, which, binding));
     TRY(end_device(tx, p, which, device, now));
     feature_waits(tx, p, binding.id); /* whoever waits is to hear that it is over */
+    live_wake_pages(tx, p, which.id);
     return end_consent(tx, &p->privacy, which);
 }
 
@@ -398,11 +401,22 @@ enum err device_password_redeem(struct tx *tx, const struct privacy *p, str pass
     return there ? OK : ERR_NOT_FOUND;
 }
 
+enum err office_attest(struct tx *tx, const struct privacy *p, account_id which, str wording, const char *language)
+{
+    struct query *q = SQL(tx, "INSERT INTO office_attestation (account, id, wording, language, made, ended) "
+                              "VALUES ($1, $2, $3, $4, $5, NULL)");
+    bind_id(q, which.id);
+    bind_id(q, id_new());
+    bind_text(q, wording);
+    bind_text(q, str_from(language));
+    bind_time(q, clock_now(p->clock));
+    return query_run(q);
+}
+
 /* ---- everything at once ---- */
 
-static enum err update_all(struct tx *tx, const char *sql, account_id which, moment now)
+static enum err run_for(struct query *q, account_id which, moment now)
 {
-    struct query *q = tx_query(tx, str_from(sql));
     bind_id(q, which.id);
     if (now)
         bind_time(q, now);
@@ -422,11 +436,11 @@ enum err devices_end(struct tx *tx, struct portal *p, account_id which)
         list[n++].id = row_id(q, 0);
     }
     TRY(query_end(q));
-    TRY(update_all(tx, "UPDATE binding SET ended = $2, next_token = NULL, pending = 0 WHERE account = $1 AND ended IS NULL", which,
-                   now));
-    TRY(update_all(tx, "DELETE FROM device_report WHERE account = $1", which, 0));
-    TRY(update_all(tx, "DELETE FROM device_position WHERE account = $1", which, 0));
-    TRY(update_all(tx, "DELETE FROM device_password WHERE account = $1", which, 0));
+    TRY(run_for(SQL(tx, "UPDATE binding SET ended = $2, next_token = NULL, pending = 0 WHERE account = $1 AND ended IS NULL"), which, now));
+    TRY(run_for(SQL(tx, "DELETE FROM device_report WHERE account = $1"), which, 0));
+    TRY(run_for(SQL(tx, "DELETE FROM device_position WHERE account = $1"), which, 0));
+    TRY(run_for(SQL(tx, "DELETE FROM device_password WHERE account = $1"), which, 0));
+    TRY(run_for(SQL(tx, "UPDATE office_attestation SET ended = $2 WHERE account = $1 AND ended IS NULL"), which, now));
     TRY(commands_drop(tx, which, (binding_id){{{0}}}));
     for (size_t i = 0; i < n; i++) /* DEVICES_MAX at most, once in an account's life */
         TRY(license_forget_device(tx, p, which, list[i].id));

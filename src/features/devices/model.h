@@ -18,6 +18,15 @@ CHECKED enum err commands_drop(struct tx *tx, account_id which, binding_id bindi
 /* The person has left My Account, or closes: every device is disconnected, here and now (MYA-22). */
 CHECKED enum err devices_end(struct tx *tx, struct portal *p, account_id which);
 
+/* Fixes that were asked for of late, the newest first; of one device, or of all (none). */
+enum { FIXES_MAX = 400 };
+CHECKED enum err fix_list(struct tx *tx, const struct privacy *p, account_id which, device_id device,
+                          struct command **out, size_t *n);
+
+/* Notes that those who use an office's devices were told before and agreed, in the words that were ticked. */
+CHECKED enum err office_attest(struct tx *tx, const struct privacy *p, account_id which, str wording,
+                               const char *language);
+
 extern const struct named_check device_checks[];
 extern const size_t n_device_checks;
 

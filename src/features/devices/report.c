@@ -129,16 +129,34 @@ void product_judge(struct device_product *p)
 
 const char *device_state(const struct device_entry *d, moment now)
 {
-    const char *worst = d->n_products ? "good" : "unknown";
+    const char *worst = "unknown";
     if (now - d->seen > DEVICE_STALE)
         return "silent";
-    for (size_t i = 0; i < d->n_products; i++)
+    for (size_t i = 0; i < d->n_products; i++) {
+        if (d->products[i].license.status.n > 0 && strcmp(worst, "unknown") == 0)
+            worst = "good"; /* it has told of itself since it was bound */
         for (size_t k = 0; k < d->products[i].n_problems; k++) {
             if (d->products[i].problems[k].grave)
                 return "problem";
             worst = "warning";
         }
+    }
     return worst;
+}
+
+bool device_offers(const struct device_entry *d, str feature)
+{
+    for (size_t i = 0; i < d->n_products; i++) {
+        CLEANUP(json_done) json_t *list = NULL;
+        if (json_decode(d->products[i].license.features, &list, NULL) != OK)
+            continue;
+        for (size_t k = 0; k < json_array_size(list); k++) {
+            const char *one = json_string_value(json_array_get(list, k));
+            if (one && str_is(feature, one))
+                return true;
+        }
+    }
+    return false;
 }
 
 /* ---- what its owner sees ---- */

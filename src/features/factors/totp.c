@@ -5,14 +5,14 @@
 #include <string.h>
 
 #include <liboath/oath.h>
-#include <qrencode.h>
 #include <sodium.h>
 
 #include "base/codec.h"
+#include "web/qr.h"
 
 #define WAITS (30 * MOMENT_MINUTE)
 
-enum { WINDOW = 1, QUIET = 4, SVG_BYTES = 256 * 1024 };
+enum { WINDOW = 1 };
 
 bool totp_right(str secret, moment now, str code, int64_t *counter)
 {
@@ -68,24 +68,15 @@ str totp_uri(struct arena *a, str secret, str product, str email)
                    STR_FMT(issuer), TOTP_DIGITS, TOTP_STEP);
 }
 
-/* Dark on light in every theme, with the quiet zone that readers need. */
+/* Dark on light in every theme. */
 enum err totp_picture(struct arena *a, str uri, str *svg, struct fault *f)
 {
-    QRcode *code = QRcode_encodeString8bit(str_cstr(a, uri), 0, QR_ECLEVEL_M);
-    if (code == NULL)
-        return FAIL(f, ERR_IO, "no QR code of %zu bytes", uri.n);
-    struct buf b = buf_new(a, SVG_BYTES);
-    int side = code->width + 2 * QUIET;
-    buf_fmt(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" shape-rendering=\"crispEdges\">"
-                "<path fill=\"#fff\" d=\"M0 0h%dv%dH0z\"/><path fill=\"#000\" d=\"", side, side, side, side);
-    for (int y = 0; y < code->width; y++)
-        for (int x = 0; x < code->width; x++)
-            if (code->data[y * code->width + x] & 1)
-                buf_fmt(&b, "M%d %dh1v1h-1z", x + QUIET, y + QUIET);
-    buf_text(&b, "\"/></svg>");
-    sodium_memzero(code->data, (size_t)code->width * (size_t)code->width);
-    QRcode_free(code);
-    return buf_end(&b, svg);
+    struct qr qr;
+    TRY(qr_make(a, uri, &qr, f));
+    *svg = str_fmt(a, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" shape-rendering=\"crispEdges\">"
+                      "<path fill=\"#fff\" d=\"M0 0h%dv%dH0z\"/><path fill=\"#000\" d=\"%.*s\"/></svg>",
+                   qr.side, qr.side, qr.side, qr.side, STR_FMT(qr.path));
+    return OK;
 }
 
 /* ---- the store ---- */

@@ -94,6 +94,9 @@ CHECKED enum err license_renew(struct tx *tx, struct portal *p, account_id which
 
 CHECKED enum err license_list(struct tx *tx, struct portal *p, account_id which, const struct key *k,
                               struct license **out, size_t *n);
+/* Those that have a seat on the device. */
+CHECKED enum err license_list_on(struct tx *tx, struct portal *p, account_id which, id device,
+                                 struct license **out, size_t *n);
 CHECKED enum err license_get(struct tx *tx, struct portal *p, account_id which, license_id license,
                              const struct key *k, struct license *out);
 

@@ -125,6 +125,26 @@ enum err license_list(struct tx *tx, struct portal *p, account_id which, const s
     return k ? open_codes(tx, which, k, list, *n) : OK;
 }
 
+enum err license_list_on(struct tx *tx, struct portal *p, account_id which, id device, struct license **out, size_t *n)
+{
+    struct license *all;
+    size_t n_all;
+    TRY(license_list(tx, p, which, NULL, &all, &n_all));
+    struct license *list = ARENA_ARRAY(tx_arena(tx), struct license, n_all);
+    struct query *q = SQL(tx, "SELECT license FROM seat WHERE account = $1 AND device = $2 AND freed IS NULL ORDER BY made, id");
+    bind_id(q, which.id);
+    bind_id(q, device);
+    *n = 0;
+    while (query_row(q)) {
+        id license = row_id(q, 0);
+        for (size_t i = 0; i < n_all && *n < n_all; i++)
+            if (id_eq(all[i].id.id, license))
+                list[(*n)++] = all[i];
+    }
+    *out = list;
+    return query_end(q);
+}
+
 enum err license_get(struct tx *tx, struct portal *p, account_id which, license_id license, const struct key *k,
                      struct license *out)
 {
