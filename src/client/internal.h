@@ -125,7 +125,7 @@ bool state_bound(const struct troth *t);
 /* The rest of the function holds the file. */
 #define ENTER(t)                                                                                                       \
     TRY(state_enter(t));                                                                                               \
-    CLEANUP(state_leave) struct troth *const entered = (t)
+    CLEANUP(state_leave) __attribute__((unused)) struct troth *const entered = (t)
 
 /* ---- http.c: one message, and its answer ---- */
 

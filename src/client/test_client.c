@@ -271,6 +271,7 @@ static void answers_have_shapes(void **state)
         bool fine;
     } commands[] = {
         {"{\"id\":\"" COMMAND "\",\"kind\":\"lock\",\"made\":\"2026-11-25T10:00:00Z\",\"expires\":\"2026-11-26T10:00:00Z\"}", true},
+        {"{\"id\":\"c0123\",\"kind\":\"lock\",\"made\":\"2026-11-25T10:00:00Z\",\"expires\":\"2026-11-26T10:00:00Z\"}", false},
         {"{\"id\":\"../../etc\",\"kind\":\"lock\",\"made\":\"2026-11-25T10:00:00Z\",\"expires\":\"2026-11-26T10:00:00Z\"}", false},
         {"{\"id\":\"" COMMAND "\",\"made\":\"2026-11-25T10:00:00Z\",\"expires\":\"2026-11-26T10:00:00Z\"}", false},
         {"{\"id\":\"" COMMAND "\",\"kind\":\"lock\",\"text\":5,\"made\":\"2026-11-25T10:00:00Z\",\"expires\":\"2026-11-26T10:00:00Z\"}", false},

@@ -182,13 +182,13 @@ struct troth_command {
     const char *id, *kind, *text; /* text: NULL where there is none */
     int64_t made, expires;        /* seconds since 1970, the portal's clock */
 };
-/* Fetches them; from then on they are delivered, and each wants an answer. */
+/* Fetches them; from then on they are delivered, and each wants an answer: until then it comes again. */
 TROTH_CHECKED TROTH_API enum troth_result troth_commands(struct troth *t, const struct troth_command **out, size_t *n);
 TROTH_CHECKED TROTH_API enum troth_result troth_done(struct troth *t, const char *command_id);
 /* reason: a code in small letters and dashes. */
 TROTH_CHECKED TROTH_API enum troth_result troth_failed(struct troth *t, const char *command_id, const char *reason);
-/* For a locate command only. Degrees (WGS 84) and metres. Like every answer to a command: TROTH_QUEUED where it
- * cannot be sent now; TROTH_REFUSED where it never can, and is dropped. */
+/* For a locate command only, before troth_done(). Degrees (WGS 84) and metres. Like every answer to a command:
+ * TROTH_QUEUED where it cannot be sent now; TROTH_REFUSED where it never can, and is dropped. */
 TROTH_CHECKED TROTH_API enum troth_result troth_position(struct troth *t, const char *command_id, double latitude,
                                                          double longitude, double accuracy);
 

@@ -11,6 +11,9 @@
 
 #include <sodium.h>
 
+/* The library has its own of these. */
+#undef COUNT
+#undef TRY
 #include "client/internal.h"
 
 #define DEVICE "d0123456789abcdefghjkmnpqr"

@@ -108,7 +108,8 @@ static enum troth_result locate(struct agent *a, const char *id)
     const struct options *o = a->options;
     if (!o->has_position)
         return troth_failed(a->t, id, "no-position");
-    return troth_position(a->t, id, o->latitude, o->longitude, o->accuracy);
+    enum troth_result r = troth_position(a->t, id, o->latitude, o->longitude, o->accuracy);
+    return r >= TROTH_OK ? troth_done(a->t, id) : troth_failed(a->t, id, "position-refused");
 }
 
 void act(struct agent *a, const struct troth_command *c)

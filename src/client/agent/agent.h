@@ -48,6 +48,8 @@ struct own {
 };
 bool own_read(const char *folder, struct own *out);
 bool own_write(const char *folder, const struct own *o);
+/* With the log, in which stands what the portal said. */
+void own_forget(const char *folder);
 /* Service information: {"protection": "on", "databases": "current"}. */
 void own_information(const struct own *o, int64_t now, char out[static 100]);
 

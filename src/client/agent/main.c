@@ -195,27 +195,29 @@ static void copy_text(char **out, const char *text)
     *out = text ? strdup(text) : NULL;
 }
 
+/* Once in a turn: one whose answer was refused comes again. */
 static void do_commands(struct agent *a)
 {
     const struct troth_command *list;
     size_t n;
-    while (troth_commands(a->t, &list, &n) == TROTH_OK && n > 0) {
-        struct troth_command *own = calloc(n, sizeof *own);
-        char *(*texts)[3] = calloc(n, sizeof *texts);
-        for (size_t i = 0; own && texts && i < n; i++) {
-            copy_text(&texts[i][0], list[i].id);
-            copy_text(&texts[i][1], list[i].kind);
-            copy_text(&texts[i][2], list[i].text);
-            own[i] = (struct troth_command){texts[i][0], texts[i][1], texts[i][2], list[i].made, list[i].expires};
-        }
-        for (size_t i = 0; own && texts && i < n; i++) {
-            act(a, &own[i]);
-            for (size_t k = 0; k < 3; k++)
-                free(texts[i][k]);
-        }
-        free(texts);
-        free(own);
+    if (troth_commands(a->t, &list, &n) != TROTH_OK || n == 0)
+        return;
+    struct troth_command *own = calloc(n, sizeof *own);
+    char *(*texts)[3] = calloc(n, sizeof *texts);
+    for (size_t i = 0; own && texts && i < n; i++) {
+        copy_text(&texts[i][0], list[i].id);
+        copy_text(&texts[i][1], list[i].kind);
+        copy_text(&texts[i][2], list[i].text);
+        own[i] = (struct troth_command){texts[i][0], texts[i][1], texts[i][2], list[i].made, list[i].expires};
     }
+    for (size_t i = 0; own && texts && i < n; i++) {
+        if (own[i].id && own[i].kind)
+            act(a, &own[i]);
+        for (size_t k = 0; k < 3; k++)
+            free(texts[i][k]);
+    }
+    free(texts);
+    free(own);
 }
 
 /* What is new was heard: it is done, and what that changed is told at once. */
@@ -386,7 +388,11 @@ static enum exit_code open_and_do(const struct options *o)
         complain("%s/agent.json: no JSON", o->folder);
         return EXIT_REFUSED;
     }
-    return dispatch(&a);
+    bool was_bound = troth_ids(t) != NULL;
+    enum exit_code code = dispatch(&a);
+    if (was_bound && !troth_ids(t))
+        own_forget(o->folder); /* the end of a connection is the end of what came by it */
+    return code;
 }
 
 int main(int argc, char **argv)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define OUTDATED_S INT64_C(7 * 86400)
 
@@ -44,6 +45,15 @@ bool own_write(const char *folder, const struct own *o)
     umask(before);
     json_decref(j);
     return fine;
+}
+
+void own_forget(const char *folder)
+{
+    static const char *const names[] = {"agent.json", "agent.json.new", "agent.log", "agent.log.1"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (path_of(folder, names[i], path))
+            (void)unlink(path);
 }
 
 void own_information(const struct own *o, int64_t now, char out[static 100])
