@@ -292,6 +292,53 @@ class Agent(portal.Case):
         self.assertEqual(self.order(b, m, "locate")[1], ("failed", "no-position"))
         self.assertEqual(os.listdir(outside), ["mine"])
 
+    # ---- as others use it ----
+
+    def installed(self):
+        """Where `meson install` has put it, below a folder; as a package's build does."""
+        folder = tempfile.mkdtemp(prefix="troth-installed-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        front.run("meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", folder)
+        return folder
+
+    def test_wps_29_the_way_in_of_the_documentation(self):
+        """Fails if what is installed is not enough to build an app with, or the example of docs/apps.md is no C99, or does
+        not come in."""
+        root = self.installed()
+        config = subprocess.run(["find", root, "-name", "troth.pc"], capture_output=True, text=True, check=True).stdout.strip()
+        for wanted in ("troth.h", "libtroth.so.0", "troth-agent", "troth-agent.1", "troth-agent.service"):
+            self.assertTrue(front.run("find", root, "-name", wanted).strip(), wanted)
+        flags = front.run("pkg-config", "--cflags", "--libs", "troth", env={"PATH": os.environ["PATH"], "PKG_CONFIG_SYSROOT_DIR": root,
+                                                                          "PKG_CONFIG_PATH": os.path.dirname(config)}).split()
+        with open(os.path.join(portal.ROOT, "docs/apps.md"), encoding="utf-8") as f:
+            code = re.search(r"```c\n(.*?)```", f.read(), re.S).group(1)
+        libraries = os.path.dirname(front.run("find", root, "-name", "libtroth.so.0").strip())
+        sanitized = ["-fsanitize=address,undefined"] if b"__asan_init" in open(os.path.join(libraries, "libtroth.so.0"), "rb").read() else []
+        program = os.path.join(root, "app")
+        ran = subprocess.run(["cc", "-std=c99", "-pedantic-errors", "-Wall", "-Wextra", "-Werror", *sanitized, "-x", "c", "-", *flags,
+                              f"-Wl,-rpath,{libraries}", "-o", program], input=code, capture_output=True, text=True)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+
+        b = self.portal.account("example@example.com")
+        m = Machine(self, "example")
+        words = self.network.words(program, self.front.url, m.state, self.password_to_connect(b), self.front.at("ca.pem"))
+        app = subprocess.Popen(words, env=m.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(app.kill)
+        app.stdin.write("yes\n")
+        app.stdin.flush()
+        until(lambda: self.devices(b) and self.devices(b)[0]["network_name"] == "workbench", "the example's report")
+        ours = self.devices(b)[0]["id"]
+        r = b.post(f"/account/devices/{ours}/disconnect", page=f"/account/devices/{ours}/disconnect")
+        self.assertEqual(r.status, 303, r.text[:500])
+        app.kill()
+        app.communicate()
+        app = subprocess.run(words, env=m.env, input="", capture_output=True, text=True, timeout=30)
+        self.assertEqual(app.returncode, 1)
+        self.assertIn("the connection has ended", app.stderr)
+        app = subprocess.run(words, env=m.env, input="no\n", capture_output=True, text=True, timeout=30)
+        self.assertEqual(app.returncode, 1)  # it asks anew
+        self.assertIn("Do you accept it?", app.stdout)
+
     # ---- the statement changes; the end ----
 
     def test_wps_10_wps_28_wps_30_suspended_and_ended(self):
