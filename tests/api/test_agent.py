@@ -230,6 +230,7 @@ class Agent(portal.Case):
         until(lambda: json.loads(m.kept("agent.json"))["protection"], "the protection to be on", 5)
         self.assertLess(time.monotonic() - asked, 4)  # it reports every five minutes: it was told
         until(lambda: self.portal.rows("SELECT state FROM device_command WHERE kind = 'enable-protection'") == [("done",)], "its answer")
+        self.assertNotIn("not a portal", m.kept("agent.log"))  # what nginx says is an answer of the API's, too
         program.terminate()
         program.wait()
 
