@@ -25,7 +25,7 @@ SANITIZED = {
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
 }
 # Those that say something else on PostgreSQL.
-ON_POSTGRES = ["store", "vault", "privacy", "enrolment", "work", "portal", "access"]
+ON_POSTGRES = ["store", "vault", "privacy", "enrolment", "work", "portal", "access", "devices"]
 
 
 # What measures time has the machine to itself.

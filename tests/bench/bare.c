@@ -12,6 +12,9 @@
  *                         each: 1 for the keyring, the statement, and each parameter as a letter and
  *                         what goes with it, parted by tabs: a the account, i an ID, b bytes, n a
  *                         number, s a text, z nothing
+ *     bare change DIR ROWS SECONDS BATCH DEVICES
+ *                         the statements of a report: ROWS as above, with d the device and x the binding;
+ *                         DEVICES has a line "account binding device" for each; BATCH reports share a commit
  *     bare erase DIR TABLES IDS                    the rows of each account of the file IDS
  *     bare sweep DIR TABLES CUTOFF BATCH           those of all accounts closed before CUTOFF
  *     bare scan DIR                                every ID of both stores, in order, twice
@@ -276,14 +279,25 @@ static void random_id(char *out)
     out[ID] = '\0';
 }
 
-static void insert_row(sqlite3 *db, const struct insert *x, const char *account)
+/* Whose row it is. */
+struct whose {
+    char account[ID + 1], binding[ID + 1], device[ID + 1];
+};
+
+static void insert_row(sqlite3 *db, const struct insert *x, const struct whose *w)
 {
     static char ids[MAX_VALUES][ID + 1], bytes[MAX_VALUES][MAX_BYTES];
     for (int i = 0; i < x->n; i++) {
         const char *value = x->values[i] + 1;
         switch (x->values[i][0]) {
         case 'a':
-            sqlite3_bind_text(x->statement, i + 1, account, ID, SQLITE_STATIC);
+            sqlite3_bind_text(x->statement, i + 1, w->account, ID, SQLITE_STATIC);
+            break;
+        case 'd':
+            sqlite3_bind_text(x->statement, i + 1, w->device, ID, SQLITE_STATIC);
+            break;
+        case 'x':
+            sqlite3_bind_text(x->statement, i + 1, w->binding, ID, SQLITE_STATIC);
             break;
         case 'i':
             random_id(ids[i]);
@@ -332,18 +346,49 @@ static int command_insert(char **arg)
     int n = read_inserts(arg[1], db, inserts), batch = atoi(arg[3]);
     long done = 0;
     double seconds = atof(arg[2]), began = now();
-    char (*accounts)[ID + 1] = calloc((size_t)batch, sizeof *accounts);
+    struct whose *people = calloc((size_t)batch, sizeof *people);
     for (; now() < began + seconds; done += batch) {
         for (int k = 0; k < batch; k++)
-            random_id(accounts[k]);
+            random_id(people[k].account);
         for (int key = 1; key >= 0; key--) {
             run(db[key], "BEGIN IMMEDIATE");
             for (int k = 0; k < batch; k++)
                 for (int i = 0; i < n; i++)
                     if (inserts[i].key == (bool)key)
-                        insert_row(db[key], &inserts[i], accounts[k]);
+                        insert_row(db[key], &inserts[i], &people[k]);
             run(db[key], "COMMIT");
         }
+    }
+    printf("rate %.3f\n", (double)done / (now() - began));
+    return 0;
+}
+
+/* ---- reports ---- */
+
+static struct whose *read_devices(const char *path, int *n)
+{
+    char **lines = lines_of(path, n);
+    struct whose *list = calloc((size_t)*n, sizeof *list);
+    for (int i = 0; i < *n; i++)
+        if (sscanf(lines[i], "%26s %26s %26s", list[i].account, list[i].binding, list[i].device) != 3)
+            die(lines[i], NULL);
+    return list;
+}
+
+static int command_change(char **arg)
+{
+    sqlite3 *db[2] = {open_db(arg[0], "troth.db", true), open_db(arg[0], "keyring.db", true)};
+    static struct insert rows[MAX_STATEMENTS];
+    int n = read_inserts(arg[1], db, rows), batch = atoi(arg[3]), n_devices;
+    struct whose *devices = read_devices(arg[4], &n_devices);
+    long done = 0;
+    double seconds = atof(arg[2]), began = now();
+    for (; now() < began + seconds; done += batch) {
+        run(db[0], "BEGIN IMMEDIATE");
+        for (int k = 0; k < batch; k++)
+            for (int i = 0; i < n; i++)
+                insert_row(db[0], &rows[i], &devices[(done + k) % n_devices]);
+        run(db[0], "COMMIT");
     }
     printf("rate %.3f\n", (double)done / (now() - began));
     return 0;
@@ -454,7 +499,7 @@ int main(int argc, char **argv)
         int (*run)(char **arg);
     } commands[] = {
         {"fsync", 2, command_fsync}, {"hash", 4, command_hash},   {"read", 5, command_read},
-        {"insert", 4, command_insert}, {"erase", 3, command_erase}, {"sweep", 4, command_sweep},
+        {"insert", 4, command_insert}, {"change", 5, command_change}, {"erase", 3, command_erase}, {"sweep", 4, command_sweep},
         {"scan", 1, command_scan},
     };
     if (sodium_init() < 0)

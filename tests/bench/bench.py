@@ -8,21 +8,25 @@ import tempfile
 import time
 from pathlib import Path
 
+import apps
 import parts
 import report
 from servers import ROOT
 
 
+PARTS = parts.PARTS | apps.PARTS
+
+
 def arguments():
     a = argparse.ArgumentParser(prog="script/bench", description="Measures the portal against the bare work.")
-    a.add_argument("part", nargs="*", metavar="PART", help="one of: " + ", ".join(parts.PARTS) + " (all)")
+    a.add_argument("part", nargs="*", metavar="PART", help="one of: " + ", ".join(PARTS) + " (all)")
     a.add_argument("--quick", action="store_true", help="small numbers, one round: whether the bench works")
     a.add_argument("--write", action="store_true", help="write docs/performance.md")
     a.add_argument("--program", default=ROOT / "build/troth", type=Path, help="another build of the program")
     a.add_argument("--scratch", default=ROOT / "build", type=Path, help="where the stores are made (on a real disk)")
     given = a.parse_args()
     for name in given.part:
-        if name not in parts.PARTS:
+        if name not in PARTS:
             a.error(f"there is no part {name}")
     if given.write and (given.part or given.quick):
         a.error("--write keeps a full run")
@@ -36,9 +40,9 @@ def main():
     began, results = time.monotonic(), {}
     try:
         machine = report.machine(scratch)
-        for name in given.part or parts.PARTS:
+        for name in given.part or PARTS:
             print(f"{name} …", file=sys.stderr, flush=True)
-            results[name] = parts.PARTS[name](bench)
+            results[name] = PARTS[name](bench)
             if not given.part:
                 print(report.table(results[name]), file=sys.stderr, flush=True)
         seconds = time.monotonic() - began

@@ -41,7 +41,7 @@ class Bench:
         self.erased = 10 if quick else 25  # twelve times of the small store, and of its copy
         self.due = 20 if quick else 10_000
         self.cores = os.cpu_count()
-        self.stores, self.loaded, self._postgres, self.made = {}, {}, None, 0
+        self.stores, self.loaded, self.connected, self._postgres, self.made = {}, {}, {}, None, 0
 
     def folder(self, name):
         self.made += 1
@@ -85,14 +85,14 @@ class Bench:
         p = Portal(self.program, data, self.postgres.database(name))
         p.run("migrate")
         for table in STORED:
-            self._copy_table(source.data / "troth.db", table, name, table)
+            self.copy_table(source.data / "troth.db", table, name, table)
         for table in ("secret_key", "subject_key"):
-            self._copy_table(source.data / "keyring.db", table, name, f"keyring.{table}")
+            self.copy_table(source.data / "keyring.db", table, name, f"keyring.{table}")
         self.postgres.sql(name, "VACUUM ANALYZE")
         p.tokens = source.data / "tokens"
         return p
 
-    def _copy_table(self, file, table, database, into):
+    def copy_table(self, file, table, database, into):
         db = sqlite3.connect(file)
         columns = [(row[1], row[2]) for row in db.execute(f"PRAGMA table_info({table})")]
         db.close()

@@ -15,8 +15,8 @@ PASSWORD = "correct+horse+battery+staple"
 
 def run(*command, env=None, text=None, cwd=None):
     """What it printed; its complaints where it failed."""
-    done = subprocess.run([str(x) for x in command], env=env, input=text, cwd=cwd,
-                          capture_output=True, text=True)
+    done = subprocess.run([str(x) for x in command], env=env, input=text, cwd=cwd, text=True,
+                          capture_output=True)
     if done.returncode != 0:
         raise SystemExit(f"bench: {' '.join(str(x) for x in command)[:200]}\n{done.stdout[-500:]}{done.stderr[-2000:]}")
     return done.stdout
@@ -84,7 +84,7 @@ class Server:
             self.process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=log)
         while (answer := get(self.port, self.ready)) is None or answer[0] != 200:
             if self.process.poll() is not None or time.monotonic() - began > 60:
-                raise SystemExit(f"bench: {command[0]} does not answer; see {errors}")
+                raise SystemExit(f"bench: {command[0]} does not answer:\n{errors.read_text(encoding='utf-8')[-2000:]}")
             time.sleep(0.001)
         return time.monotonic() - began
 
@@ -213,6 +213,8 @@ class Postgres:
         given = [x for name, value in variables.items() for x in ("-D", f"{name}={value}")]
         out = run(self.bin / "pgbench", "-n", "-M", "prepared", "-c", clients, "-j", 2, "-T", seconds, "-l",
                   "-f", "script.sql", *given, f"{self.base}/{database}", cwd=folder)
+        if "tps = " not in out:
+            raise SystemExit(f"bench: pgbench did nothing:\n{script[:500]}\n{out[-1500:]}")
         times = sorted(int(line.split()[2]) for log in folder.glob("pgbench_log.*")
                        for line in log.read_text(encoding="utf-8").splitlines())
         rate = float(re.search(r"tps = ([\d.]+)", out).group(1))

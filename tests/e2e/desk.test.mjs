@@ -60,8 +60,9 @@ for (const language of LANGUAGES) {
             await eva.isRefused(eva.field("desk.reason"), "form.required");
             await eva.search(anna.address.toUpperCase(), REASON);
             await eva.sees("desk.person");
-            assert.deepEqual((await headings(eva)).sort(), ["account", "address_change", "consent", "lost_factor", "restriction", "session"]
-                .map((r) => say.text(`record.${r}`)).sort(), "what support may read, and nothing else");
+            const open = ["account", "address_change", "app_purchase", "binding", "consent", "device", "device_report", "lost_factor",
+                "restriction", "session", "store_order"];
+            assert.deepEqual((await headings(eva)).sort(), open.map((r) => say.text(`record.${r}`)).sort(), "what support may read, and nothing else");
             await eva.card("desk.held").locator("summary", { hasText: say.text("record.account") }).click();
             assert.ok(await page.getByRole("cell", { name: anna.address }).isVisible());
 

@@ -13,7 +13,7 @@ const SOURCES = join(dirname(fileURLToPath(import.meta.url)), "../../src");
 // Texts that are the same in both languages, rightly.
 // Names of services are the same everywhere, and need not be.
 const NAMES = /^service\./;
-const ALIKE = /^(Version|Partner|Version \{version\}, .*|Text|Hash|Policy|[^\p{L}]*(\{\w+(\|\w+)?\}[^\p{L}]*)+)$/u;
+const ALIKE = /^(Version|Partner|App|Server|Connect API|Version \{version\}, .*|Text|Hash|Policy|[^\p{L}]*(\{\w+(\|\w+)?\}[^\p{L}]*)+)$/u;
 
 function entries(text) {
     const found = new Map();

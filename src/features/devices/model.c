@@ -415,11 +415,9 @@ enum err office_attest(struct tx *tx, const struct privacy *p, account_id which,
 
 /* ---- everything at once ---- */
 
-static enum err run_for(struct query *q, account_id which, moment now)
+static enum err run_of(struct query *q, account_id which)
 {
     bind_id(q, which.id);
-    if (now)
-        bind_time(q, now);
     return query_run(q);
 }
 
@@ -436,11 +434,17 @@ enum err devices_end(struct tx *tx, struct portal *p, account_id which)
         list[n++].id = row_id(q, 0);
     }
     TRY(query_end(q));
-    TRY(run_for(SQL(tx, "UPDATE binding SET ended = $2, next_token = NULL, pending = 0 WHERE account = $1 AND ended IS NULL"), which, now));
-    TRY(run_for(SQL(tx, "DELETE FROM device_report WHERE account = $1"), which, 0));
-    TRY(run_for(SQL(tx, "DELETE FROM device_position WHERE account = $1"), which, 0));
-    TRY(run_for(SQL(tx, "DELETE FROM device_password WHERE account = $1"), which, 0));
-    TRY(run_for(SQL(tx, "UPDATE office_attestation SET ended = $2 WHERE account = $1 AND ended IS NULL"), which, now));
+    q = SQL(tx, "UPDATE binding SET ended = $2, next_token = NULL, pending = 0 WHERE account = $1 AND ended IS NULL");
+    bind_id(q, which.id);
+    bind_time(q, now);
+    TRY(query_run(q));
+    TRY(run_of(SQL(tx, "DELETE FROM device_report WHERE account = $1"), which));
+    TRY(run_of(SQL(tx, "DELETE FROM device_position WHERE account = $1"), which));
+    TRY(run_of(SQL(tx, "DELETE FROM device_password WHERE account = $1"), which));
+    q = SQL(tx, "UPDATE office_attestation SET ended = $2 WHERE account = $1 AND ended IS NULL");
+    bind_id(q, which.id);
+    bind_time(q, now);
+    TRY(query_run(q));
     TRY(commands_drop(tx, which, (binding_id){{{0}}}));
     for (size_t i = 0; i < n; i++) /* DEVICES_MAX at most, once in an account's life */
         TRY(license_forget_device(tx, p, which, list[i].id));

@@ -116,11 +116,12 @@ static enum err show_office_add(struct request *req)
     return request_page(req, "devices/office-add");
 }
 
-/* Ticked: the form insists. */
+/* Ticked: the form insists. The next device has its own people, so the tick does not stay. */
 static enum err office_add(struct request *req)
 {
     str wording = catalog_text(request_privacy(req)->catalog, &req->locale, req->arena, MSG("office.informed"), NULL);
     TRY(office_attest(request_write(req), request_privacy(req), SIGNED_IN(req), wording, req->locale.code));
+    *request_form(req, "attest") = (struct form_state){.form = &informed_form};
     return device_show_password(req, true, "devices/office-add");
 }
 

@@ -96,7 +96,7 @@ static enum err put_code(struct request *req, const char code[LICENSE_CODE_LENGT
     json_put_str(j, "lot", c->lot);
     json_put_str(j, "title", product_title(PORTAL(req), c->product, &req->locale));
     json_put_str(j, "state", catalog_text(request_privacy(req)->catalog, &req->locale, req->arena,
-                                          str_fmt(req->arena, "licdesk.state-%s", state).p, NULL));
+                                          str_fmt(req->arena, "licdesk-state.%s", state).p, NULL));
     json_put_bool(j, "bad", c->revoked != 0);
     json_put_bool(j, "owned", c->owned);
     json_put_bool(j, "begun", c->activated != 0);

@@ -81,7 +81,7 @@ static void put_bought(struct request *req, json_t *j, str product, int64_t amou
     json_put_moment(j, "made", req->arena, made);
     json_put_text(j, "state", state);
     json_put_bool(j, "good", strcmp(state, "paid") == 0);
-    json_put_str(j, "state_key", str_fmt(req->arena, "purchases.is-%s", state));
+    json_put_str(j, "state_key", str_fmt(req->arena, "purchase-is.%s", state));
 }
 
 /* The provider's history. What it does not say, that one was refunded, we know of our own orders. */
