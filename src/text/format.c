@@ -14,6 +14,7 @@
 #include <unicode/uloc.h>
 #include <unicode/ulistformatter.h>
 #include <unicode/unumberformatter.h>
+#include <unicode/uregion.h>
 #include <unicode/ustring.h>
 
 enum { WIDE = 256, NARROW = 512, KEPT = 32, ZONE_BYTES = 48 };
@@ -507,4 +508,27 @@ bool format_zone_ok(str zone)
     int32_t n = widen(text, wide);
     ucal_getCanonicalTimeZoneID(wide, n, canonical, WIDE, &system, &e);
     return n > 0 && U_SUCCESS(e) && system;
+}
+
+str format_zone_town(struct arena *a, const struct locale *l, const char *zone)
+{
+    char locale[64], text[NARROW];
+    UChar wide[WIDE], pattern[WIDE], out[WIDE];
+    UErrorCode e = U_ZERO_ERROR;
+    icu_locale(l->code, locale, sizeof locale);
+    int32_t zone_n = widen(zone, wide), pattern_n = widen("VVV", pattern), n = 0;
+    UDateFormat *d = udat_open(UDAT_PATTERN, UDAT_PATTERN, locale, wide, zone_n, pattern, pattern_n, &e);
+    udat_format(d, 0, out, WIDE, NULL, &e);
+    udat_close(d);
+    u_strToUTF8(text, sizeof text, &n, out, -1, &e);
+    return U_SUCCESS(e) ? str_dup(a, str_of(text, (size_t)n)) : (str){NULL, 0};
+}
+
+str format_country_code(struct arena *a, int number)
+{
+    UErrorCode e = U_ZERO_ERROR;
+    const URegion *region = number > 0 ? uregion_getRegionFromNumericCode(number, &e) : NULL;
+    if (region == NULL || U_FAILURE(e) || uregion_getType(region) != URGN_TERRITORY)
+        return (str){NULL, 0};
+    return str_dup(a, str_from(uregion_getRegionCode(region)));
 }

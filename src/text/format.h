@@ -43,8 +43,12 @@ str format_value(struct arena *a, const struct locale *l, enum format format, st
 bool format_zone_ok(str zone);
 /* All canonical zones of the world ("Europe/Stockholm"), sorted; made once per call. */
 void format_zones(struct arena *a, str **out, size_t *n);
+/* The town that a zone is named by, in the language: "Köpenhamn" for "Europe/Copenhagen". */
+str format_zone_town(struct arena *a, const struct locale *l, const char *zone);
 
 /* All countries (ISO 3166) with their names in the language, sorted by name. */
 void format_countries(struct arena *a, const struct locale *l, str **codes, str **names, size_t *n);
+/* A country's two letters by its number (ISO 3166-1: 752 is "SE"); empty where it is none. */
+str format_country_code(struct arena *a, int number);
 
 #endif

@@ -218,13 +218,13 @@ static void put_escaped(struct buf *b, str s, bool apostrophe)
     buf_put(b, str_skip(s, from));
 }
 
-/* A whole URL that comes from a value: a path of ours, or one of three harmless schemes. */
+/* A whole URL that comes from a value: a path of ours, or one of four harmless schemes. */
 static bool url_ok(str s)
 {
     if (s.n > 0 && (s.p[0] == '/' || s.p[0] == '#' || s.p[0] == '?'))
         return !str_starts(s, STR("//")) && !str_starts(s, STR("/\\"));
     return str_starts(s, STR("https://")) || str_starts(s, STR("http://")) ||
-           str_starts(s, STR("mailto:"));
+           str_starts(s, STR("mailto:")) || str_starts(s, STR("geo:"));
 }
 
 /* Writes a value for the place where it stands. */

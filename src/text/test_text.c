@@ -169,6 +169,7 @@ static void sec_06_values_are_escaped_by_place(void **state)
          "<a href=\"/a/..%2Fb?q=1%26z%3D%C3%A5\">"},
         {"<a href=\"{{x}}\">", "{\"x\":\"/a?b=1&c=2\"}", "<a href=\"/a?b=1&amp;c=2\">"},
         {"<a href=\"{{x}}\">", "{\"x\":\"mailto:a@b.se\"}", "<a href=\"mailto:a@b.se\">"},
+        {"<a href=\"{{x}}\">", "{\"x\":\"geo:59.3,18;u=20\"}", "<a href=\"geo:59.3,18;u=20\">"},
         {"<input {{#x}}checked{{/x}}>", "{\"x\":true}", "<input checked>"},
         {"<p>{{n}} {{f}}</p>", "{\"n\":-12,\"f\":1.21}", "<p>-12 1.21</p>"},
         {"<p>{{>part}}</p>", "{\"x\":\"<\"}", "<p>(&lt;)</p>"},
@@ -391,6 +392,11 @@ static void values_are_formatted_for_people(void **state)
     size_t n;
     format_zones(a, &zones, &n);
     assert_true(n > 300);
+    assert_str(format_country_code(a, 752), "SE");
+    assert_str(format_country_code(a, 0), "");
+    assert_str(format_country_code(a, 150), ""); /* Europe is none */
+    assert_str(format_zone_town(a, &swedish, "Europe/Copenhagen"), "K\xc3\xb6penhamn");
+    assert_str(format_zone_town(a, &english, "America/New_York"), "New York");
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, up, down)

@@ -69,6 +69,11 @@ export class ConnectedApp {
         return this.ask("POST", `/commands/${command.id}/done`, {});
     }
 
+    // Where it is, because a command asked for it.
+    position(command, place) {
+        return this.ask("POST", `/commands/${command.id}/position`, place);
+    }
+
     failed(command, reason) {
         return this.ask("POST", `/commands/${command.id}/failed?reason=${reason}`, {});
     }

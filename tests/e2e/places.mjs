@@ -1,5 +1,6 @@
 // Every page of the portal, and how to get there: public pages, pages behind a mailed link, pages of
 // somebody who is signed in (new, and with a history), forms that are wrong, and pages of errors.
+import { ConnectedApp, GOOD } from "./connected.mjs";
 import { Person, press } from "./person.mjs";
 import { until } from "./portal.mjs";
 
@@ -157,6 +158,29 @@ async function askWithoutKeyboard(url) {
     const { context } = await accepted.json();
     const body = new URLSearchParams({ client_id: about.application_id, scope: context });
     return (await (await fetch(`${api}/device_authorization`, { method: "POST", body })).json()).user_code;
+}
+
+// A telephone that is lost and found, with something of each kind asked of it.
+async function lostPhone(who, links) {
+    if (links.lost) {
+        return links.lost;
+    }
+    const app = new ConnectedApp(who.portal.url, { application: "mobile-security", name: `Telefon <${who.language}> & Söner` });
+    await who.go("/account/devices/add");
+    await submit(who, "/account/devices/add");
+    await app.connect((await who.page.locator(".pass code").innerText()).trim());
+    await app.report({ protection: "on" }, GOOD);
+    links.lost = `/anti-theft/${app.device}`;
+    for (const what of ["locate", "alarm"]) {
+        await who.go(links.lost);
+        await submit(who, `${links.lost}/${what}`);
+    }
+    const [locate, alarm] = await app.commands();
+    await app.position(locate, { latitude: 55.6, longitude: 13.0, accuracy: 40_000 });
+    await app.done(locate);
+    await app.failed(alarm, "not-known-here");
+    await sent(`${links.lost}/lock`, `${links.lost}/lock`, { "#lock-message": "Ring <b>mig</b> & säg till.", "#lock-name": app.name })(who);
+    return links.lost;
 }
 
 export function submit(person, action) {
@@ -356,6 +380,17 @@ export const places = {
         await who.go("/account/privacy");
         return submit(who, "/account/privacy/takeout/share");
     }],
+
+    "anti-theft-none": ["fresh", 200, at("/anti-theft")],
+    "anti-theft-device": ["guarded", 200, async (who, links) => who.go(await lostPhone(who, links))],
+    "anti-theft": ["guarded", 200, at("/anti-theft")],
+    "anti-theft-lock": ["guarded", 200, async (who, links) => who.go(`${await lostPhone(who, links)}/lock`)],
+    "anti-theft-lock-wrong": ["guarded", 422, async (who, links) => {
+        const at = `${await lostPhone(who, links)}/lock`;
+        return sent(at, at, { "#lock-name": "another" })(who);
+    }],
+    "anti-theft-wipe": ["guarded", 200, async (who, links) => who.go(`${await lostPhone(who, links)}/wipe`)],
+    "anti-theft-another": ["guarded", 404, at(`/anti-theft/${"a".repeat(26)}`)],
 
     "invitation": ["visitor", 200, by("invitation")],
     "invitation-other": ["fresh", 200, by("invitation")],

@@ -48,13 +48,15 @@ static enum err waits_already(struct tx *tx, const struct command_start *s, mome
 
 static enum err apps_on(struct tx *tx, const struct command_start *s, binding_id *list, size_t most, size_t *n)
 {
-    struct query *q = SQL(tx, "SELECT id FROM binding WHERE account = $1 AND device = $2 AND ended IS NULL ORDER BY made LIMIT $3");
+    struct query *q = SQL(tx, "SELECT b.id, r.features FROM binding b LEFT JOIN device_report r ON r.account = b.account AND "
+                              "r.id = b.id WHERE b.account = $1 AND b.device = $2 AND b.ended IS NULL ORDER BY b.made LIMIT $3");
     bind_id(q, s->account.id);
     bind_id(q, s->device.id);
     bind_int(q, (int64_t)most);
     *n = 0;
     while (query_row(q))
-        list[(*n)++].id = row_id(q, 0);
+        if (s->feature == NULL || (!row_is_null(q, 1) && told_feature(row_text(q, 1), str_from(s->feature))))
+            list[(*n)++].id = row_id(q, 0);
     return query_end(q);
 }
 
@@ -104,6 +106,18 @@ enum err command_add(struct tx *tx, struct portal *p, const struct key *k, const
             out->id = made;
     }
     return device_wake(tx, p, s->account, s->device);
+}
+
+enum err command_take_back(struct tx *tx, const struct privacy *p, account_id which, device_id device, const char *kind)
+{
+    struct query *q = SQL(tx, "UPDATE device_command SET state = 'expired', reason = '" COMMAND_TAKEN_BACK "', ended = $4 "
+                              "WHERE account = $1 AND device = $2 AND kind = $3 AND state = 'queued' AND expires > $4");
+    bind_id(q, which.id);
+    bind_id(q, device.id);
+    bind_text(q, str_from(kind));
+    bind_time(q, clock_now(p->clock));
+    TRY(query_run(q));
+    return query_changes(q) > 0 ? OK : ERR_CONFLICT;
 }
 
 /* ---- fetched and answered ---- */

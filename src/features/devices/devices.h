@@ -187,11 +187,17 @@ struct command_start {
     const char *kind;
     str text;     /* for message and lock: what the device shows; or empty */
     id session;   /* by which session it was given */
+    const char *feature; /* for those apps only that say that they have it ("anti-theft"); NULL: for every app */
 };
-/* To every app on the device that is bound. ERR_NOT_FOUND: no such device; ERR_CONFLICT: the same one
- * waits already; ERR_DENIED: privacy_may refuses. */
+/* To the apps on the device that are bound. ERR_NOT_FOUND: no such device, or no such app on it;
+ * ERR_CONFLICT: the same one waits already; ERR_DENIED: privacy_may refuses. */
 CHECKED enum err command_add(struct tx *tx, struct portal *p, const struct key *k,
                              const struct command_start *s, command_id *out);
+/* Takes back what no app has fetched yet: all that wait of that kind, for whichever app. They end as expired,
+ * with the reason COMMAND_TAKEN_BACK. ERR_CONFLICT: none waits, or none any more. */
+#define COMMAND_TAKEN_BACK "taken-back"
+CHECKED enum err command_take_back(struct tx *tx, const struct privacy *p, account_id which, device_id device,
+                                   const char *kind);
 
 struct command {
     command_id id;

@@ -12,6 +12,9 @@ void product_judge(struct device_product *p);
 /* The worst of a device's products at that moment. */
 const char *device_state(const struct device_entry *d, moment now);
 
+/* Is that one of the features that an app told, a JSON array of words? */
+bool told_feature(str told, str feature);
+
 /* The commands of a binding, or of all (none), are over: what was not done is not done any more. */
 CHECKED enum err commands_drop(struct tx *tx, account_id which, binding_id binding);
 

@@ -144,18 +144,24 @@ const char *device_state(const struct device_entry *d, moment now)
     return worst;
 }
 
+bool told_feature(str told, str feature)
+{
+    CLEANUP(json_done) json_t *list = NULL;
+    if (json_decode(told, &list, NULL) != OK)
+        return false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *one = json_string_value(json_array_get(list, i));
+        if (one && str_is(feature, one))
+            return true;
+    }
+    return false;
+}
+
 bool device_offers(const struct device_entry *d, str feature)
 {
-    for (size_t i = 0; i < d->n_products; i++) {
-        CLEANUP(json_done) json_t *list = NULL;
-        if (json_decode(d->products[i].license.features, &list, NULL) != OK)
-            continue;
-        for (size_t k = 0; k < json_array_size(list); k++) {
-            const char *one = json_string_value(json_array_get(list, k));
-            if (one && str_is(feature, one))
-                return true;
-        }
-    }
+    for (size_t i = 0; i < d->n_products; i++)
+        if (told_feature(d->products[i].license.features, feature))
+            return true;
     return false;
 }
 
