@@ -118,7 +118,7 @@ class Front:
         with open(os.path.join(portal.ROOT, "deploy/nginx.conf"), encoding="utf-8") as f:
             text = f.read()
         folders = "".join(f"{x}_temp_path {work}/temp-{x}; " for x in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        for old, new in (("user www-data;", "# unprivileged:"), ("load_module modules/", "load_module /usr/lib/nginx/modules/"),
+        for old, new in (("user www-data;", "# unprivileged:"),
                          ("pid /run/nginx.pid;", f"pid {work}/nginx.pid;"),
                          ("error_log /var/log/nginx/error.log", f"error_log {work}/error.log"),
                          ("client_body_temp_path /var/lib/nginx/body;", folders),
