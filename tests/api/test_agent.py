@@ -239,16 +239,26 @@ class Agent(portal.Case):
         said = subprocess.run(self.network.words("ss", "-Htn", "state", "established"), capture_output=True, text=True, check=True).stdout
         return said.strip() != "" and len(m.kept("agent.json")) > 0
 
-    def order(self, b, m, kind):
-        """The owner's order. (The pages of Anti-Theft have a test of their own; what counts here is what comes.)"""
+    def order(self, b, m, kind, **fields):
+        """What the owner orders under Anti-Theft: what the agent then says, and what the portal knows of it."""
         d = self.devices(b)[0]
-        m.run("set", "protection=off")
-        m.run("run", "--once")
-        r = b.post(f"/account/devices/{d['id']}/fix", {"fix": "enable-protection"}, page=f"/account/devices/{d['id']}")
-        self.assertEqual(r.status, 303, (kind, r.text[:500]))
-        self.write(f"UPDATE device_command SET kind = '{kind}' WHERE kind = 'enable-protection' AND state = 'queued'")
+        page = f"/anti-theft/{d['id']}"
+        grave = kind in ("lock", "wipe")
+        r = b.post(f"{page}/{kind}", {"name": d["network_name"], **fields} if grave else None, page=f"{page}/{kind}" if grave else page)
+        self.assertEqual((r.status, r.location), (303, f"{page}?done=theft-{kind}"), r.text[:500])
+        return self.carried_out(m)
+
+    def carried_out(self, m):
         said = m.run("run", "--once")
         return said, self.portal.rows("SELECT state, reason FROM device_command ORDER BY made DESC LIMIT 1")[0]
+
+    def other_order(self, b, m, kind):
+        """One that no page gives: another's, put in its place while it waits."""
+        d = self.devices(b)[0]
+        r = b.post(f"/anti-theft/{d['id']}/alarm", page=f"/anti-theft/{d['id']}")
+        self.assertEqual(r.status, 303, r.text[:500])
+        self.write(f"UPDATE device_command SET kind = '{kind}' WHERE kind = 'alarm' AND state = 'queued'")
+        return self.carried_out(m)
 
     def write(self, sql):
         if self.portal.database:
@@ -261,8 +271,10 @@ class Agent(portal.Case):
 
     def test_wps_20_atw_02_commands_are_really_done(self):
         """Fails if an order is said to be done and was not, or if one reaches anything but the folder that is there for it."""
-        b = self.portal.account("orders@example.com")
+        b = member(self.portal, "orders@example.com")
         m = self.connected(b)
+        m.run("activate", issue(self.portal, 1, "linux-agent")[0][0])  # its license has Anti-Theft
+        m.run("run", "--once")
         outside = os.path.join(m.home, "outside")
         os.makedirs(os.path.join(m.sandbox, "deep/er"))
         os.mkdir(outside)
@@ -270,23 +282,28 @@ class Agent(portal.Case):
             with open(name, "w", encoding="ascii") as f:
                 f.write("x")
         os.symlink(outside, os.path.join(m.sandbox, "link"))
-        said, state = self.order(b, m, "message")
+        said, state = self.other_order(b, m, "message")
         self.assertEqual(state, ("done", ""))
         self.assertIn("message: ", said)
         self.assertIn("message: ", m.kept("agent.log"))
         said, state = self.order(b, m, "alarm")
         self.assertEqual((state, "\a" in said), (("done", ""), True))
-        self.assertEqual(self.order(b, m, "locate")[1][0], "done")
+        self.assertEqual(self.order(b, m, "locate")[1], ("done", ""))
         self.assertEqual(self.count("device_position"), 1)
-        self.assertEqual(self.order(b, m, "lock")[1], ("done", ""))
+        text = "Found it? \u202eCall\u0085 070-123 45 67"
+        said, state = self.order(b, m, "lock", message=text)
+        self.assertEqual(state, ("done", ""))
+        self.assertRegex(said, r"lock: Found it\? \??Call\?? 070-123 45 67")  # without what turns a terminal around
         self.assertEqual(stat.S_IMODE(os.stat(m.sandbox).st_mode), 0)
-        self.assertTrue(os.path.exists(f"{m.sandbox}.note"))
+        with open(f"{m.sandbox}.note", encoding="utf-8") as f:
+            self.assertIn("070-123 45 67", f.read())
         self.assertEqual(self.order(b, m, "wipe")[1], ("done", ""))
         self.assertEqual(os.listdir(m.sandbox), [])
         self.assertEqual(os.listdir(outside), ["mine"])
         m.run("unlock")
         self.assertEqual(stat.S_IMODE(os.stat(m.sandbox).st_mode), 0o700)
-        self.assertEqual(self.order(b, m, "dance")[1], ("failed", "not-known-here"))
+        self.assertFalse(os.path.exists(f"{m.sandbox}.note"))
+        self.assertEqual(self.other_order(b, m, "dance")[1], ("failed", "not-known-here"))
         with open(m.config, "w", encoding="utf-8") as f:
             json.dump({"sandbox": m.home}, f)  # it holds what the agent keeps
         self.assertEqual(self.order(b, m, "wipe")[1], ("failed", "sandbox-refused"))
