@@ -108,7 +108,11 @@ class Front:
         self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", work, "-c", self.at("nginx.conf"), "-e", f"{work}/error.log", "-g", "daemon off;"],
                                         user=NOBODY, group=NOBODY, extra_groups=[], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=open(self.at("said"), "wb"))
-        portal.until(self.listens, "nginx to listen")
+        try:
+            portal.until(self.listens, "nginx to listen")
+        except BaseException:
+            self.close()
+            raise
 
     def at(self, name):
         return os.path.join(self.dir, name)
