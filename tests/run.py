@@ -30,6 +30,8 @@ ON_POSTGRES = ["store", "vault", "privacy", "enrolment", "work", "portal", "acce
 
 # What measures time has the machine to itself.
 ALONE = {"timing"}
+# What is about the app's side needs no second database.
+SQLITE_ONLY = {"agent"}
 
 
 class Tally:
@@ -146,7 +148,8 @@ def unit_programs(only, where, prefix=()):
 
 
 def api_programs(where, prefix=()):
-    files = sorted(f for f in os.listdir(os.path.join(ROOT, "tests/api")) if f.startswith("test_") and f.endswith(".py"))
+    files = sorted(f for f in os.listdir(os.path.join(ROOT, "tests/api")) if f.startswith("test_") and f.endswith(".py") and
+                   not (prefix and f[5:-3] in SQLITE_ONLY))
     return [Program(f"api {f[5:-3]}{where}", [sys.executable, f"tests/api/{f}"], {"TROTH_BIN": TROTH, "TROTH_RELEASE": RELEASE}, prefix,
                     alone=f[5:-3] in ALONE) for f in files]
 

@@ -30,6 +30,7 @@ LAYERS = {
     "work": ["base", "text", "store", "vault", "privacy"],
     "web": ["base", "text", "store", "vault", "privacy"],
     "features": ["base", "text", "store", "vault", "privacy", "work", "web"],
+    "client": [],  # runs in others' programs
     "cli": ["base", "text", "store", "vault", "privacy", "work", "web", "features"],
 }
 
@@ -46,11 +47,11 @@ LIBRARIES = {
     "libpq-fe.h": ["src/store/postgres.c"],
     "sqlite3.h": ["src/store/sqlite.c"],
     "microhttpd.h": ["src/web/server_mhd.c"],
-    "curl/": ["src/work/"],
+    "curl/": ["src/work/", "src/client/"],
     "gmime/": ["src/work/", "src/features/demo/"],  # the demo shows the mail that it sent
     "zip.h": ["src/privacy/takeout.c"],
     "yaml.h": ["src/base/yaml.c"],
-    "jansson.h": ["src/base/json.h"],
+    "jansson.h": ["src/base/json.h", "src/client/"],
     "unicode/": ["src/base/email.c", "src/text/"],
     "maxminddb.h": ["src/web/place.c"],
     "zxcvbn.h": ["src/features/account/password.c"],
@@ -75,9 +76,11 @@ BANNED = {
         "src/features/account/hasher.c": "the child that hashes is this program"}),
     "time gettimeofday clock_gettime": ("the time comes from one clock (base/clock.h)", {
         "src/base/clock.c": "that clock",
+        "src/client/os.c": "that of the library, which has no base",
         "src/store/db.c": "pthread_cond_timedwait wants the system's, for a wait of milliseconds",
         "src/work/work.c": "pthread_cond_timedwait wants the system's, for a wait of seconds"}),
-    "localtime localtime_r gmtime gmtime_r mktime timegm strftime ctime asctime": ("calendars are base/calendar.h and ICU", {}),
+    "localtime localtime_r gmtime gmtime_r mktime timegm strftime ctime asctime": ("calendars are base/calendar.h and ICU", {
+        "src/client/agent/talk.c": "its log; it has neither"}),
     "rand srand random srandom rand_r drand48 getrandom": ("randomness is libsodium's", {}),
     "sleep usleep": ("nobody waits for a time to pass: conditions do", {}),
     "exit _exit quick_exit atexit": ("only main ends the program", {
@@ -91,6 +94,8 @@ BANNED = {
         "src/features/account/hasher.c": "the child leaves the end to its parent, before its threads"}),
     "getenv secure_getenv setenv putenv": ("settings come from cli/config.c", {
         "src/cli/config.c": "systemd's CREDENTIALS_DIRECTORY",
+        "src/client/agent/options.c": "where a person's files lie, and their language",
+        "src/client/agent/sandbox.c": "HOME, which is never wiped",
         "src/cli/main.c": "TROTH_CONFIG",
         "src/cli/cmd_serve.c": "systemd's NOTIFY_SOCKET"}),
     "printf fprintf vprintf vfprintf puts perror": ("libraries return; they do not speak", {
@@ -98,6 +103,7 @@ BANNED = {
         "src/base/arena.c": "the last word before abort"}),
     "malloc calloc realloc strdup strndup asprintf vasprintf free": (HEAP, {
         "src/base/arena.c": "where arenas come from",
+        "src/client/": "runs in others' programs, which may run out of memory and live",
         "src/cli/control.c": "lives as long as its thread, longer than any request",
         "src/features/account/password.c": "the hasher lives as long as the process",
         "src/features/account/hasher.c": "the same, and its child",

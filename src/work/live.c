@@ -97,19 +97,28 @@ static size_t drop(char *p, size_t size, size_t n, void *arg)
     return size * n;
 }
 
-static bool say_to(const char *base, str channel)
+static void headers_free(struct curl_slist **h)
 {
+    curl_slist_free_all(*h);
+}
+
+static bool say_to(const char *base, str channel, const char *type, const char *text)
+{
+    CLEANUP(headers_free) struct curl_slist *head = NULL;
+    char line[80];
     char url[MAX_TARGET + LIVE_CHANNEL_MAX + 8];
     long status = 0;
     snprintf(url, sizeof url, "%s/%.*s", base, (int)channel.n, channel.p);
     CURL *c = curl_easy_init();
     if (c == NULL)
         return false;
+    snprintf(line, sizeof line, "Content-Type: %s", type);
+    head = curl_slist_append(NULL, line);
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, head);
     curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(c, CURLOPT_PROXY, ""); /* none that the environment may name */
-    curl_easy_setopt(c, CURLOPT_POSTFIELDS, "look");
-    curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, 4L);
+    curl_easy_setopt(c, CURLOPT_POSTFIELDS, text);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, drop);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)TIMEOUT_MS);
@@ -119,12 +128,12 @@ static bool say_to(const char *base, str channel)
     return r == CURLE_OK && status >= 200 && status < 300; /* 202: nobody listens, which is fine */
 }
 
-enum err live_say(struct live *l, str channel, struct fault *f)
+enum err live_say(struct live *l, str channel, const char *type, const char *text, struct fault *f)
 {
     size_t deaf = 0;
     if (channel.n > LIVE_CHANNEL_MAX || !fits(channel, "/"))
         return FAIL(f, ERR_INPUT, "live: no channel");
     for (size_t i = 0; l && i < l->n; i++)
-        deaf += !say_to(l->to[i], channel);
+        deaf += !say_to(l->to[i], channel, type, text);
     return deaf ? FAIL(f, ERR_BUSY, "live: %zu of %zu did not hear it", deaf, l->n) : OK;
 }

@@ -24,7 +24,8 @@ const char *live_wrong_targets(struct arena *a, str targets);
 CHECKED enum err live_open(struct live **out, str targets, struct fault *f);
 void live_close(struct live **l); /* for CLEANUP */
 
-/* Says it to all; waits 300 ms for each at most. ERR_BUSY: one did not hear it. Nothing with l NULL. */
-CHECKED enum err live_say(struct live *l, str channel, struct fault *f);
+/* Says it to all, `text` (of type `type`: "application/json") being what those who wait get; waits 300 ms for each
+ * at most. ERR_BUSY: one did not hear it. Nothing with l NULL. */
+CHECKED enum err live_say(struct live *l, str channel, const char *type, const char *text, struct fault *f);
 
 #endif

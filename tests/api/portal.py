@@ -84,8 +84,11 @@ class Browser:
         if language:
             self.headers["Accept-Language"] = language
 
+    def connection(self, timeout):
+        return http.client.HTTPConnection("127.0.0.1", self.portal.port, timeout=timeout)
+
     def ask(self, method, path, body=None, headers=None, timeout=30):
-        c = http.client.HTTPConnection("127.0.0.1", self.portal.port, timeout=timeout)
+        c = self.connection(timeout)
         every = dict(self.headers)
         if self.cookies:
             every["Cookie"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())

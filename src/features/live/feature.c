@@ -6,11 +6,18 @@
 
 #define HELD "live/" /* the location in deploy/nginx.conf */
 
-static const char *const kinds[] = {[LIVE_WAIT] = "wait", [LIVE_EVENTS] = "events"};
+/* What they hear. An app gets it as the answer to its long poll, as openapi.yaml has it: how many, it learns when it
+ * reports. */
+static const struct {
+    const char *name, *type, *text;
+} kinds[] = {
+    [LIVE_WAIT] = {"wait", "application/json", "{\"commands_waiting\":1}"},
+    [LIVE_EVENTS] = {"events", "text/plain", "look"},
+};
 
 static str channel_of(struct arena *a, enum live_kind kind, id who)
 {
-    return str_fmt(a, "%s/%s", kinds[kind], who.text);
+    return str_fmt(a, "%s/%s", kinds[kind].name, who.text);
 }
 
 enum err live_hold(struct request *req, enum live_kind kind, id who, bool *there)
@@ -28,8 +35,8 @@ static void say(struct portal *p, enum live_kind kind, id who)
 {
     char text[LIVE_CHANNEL_MAX];
     struct fault f = {0};
-    int n = snprintf(text, sizeof text, "%s/%s", kinds[kind], who.text);
-    if (live_say(p->live, str_of(text, (size_t)n), &f) != OK)
+    int n = snprintf(text, sizeof text, "%s/%s", kinds[kind].name, who.text);
+    if (live_say(p->live, str_of(text, (size_t)n), kinds[kind].type, kinds[kind].text, &f) != OK)
         log_fault(p->privacy.log, "live-unheard", (str){NULL, 0}, &f);
 }
 
