@@ -82,14 +82,12 @@ async function look() {
 }
 
 if (live && saying) {
-    let told = false, heard = false;
+    let told = false;
     if (live.dataset.liveEvents && globalThis.EventSource) {
         const source = new EventSource(live.dataset.liveEvents);
         source.addEventListener("open", () => {
-            if (heard) {
-                look(); // what was said meanwhile was not heard
-            }
-            told = heard = true;
+            told = true;
+            look(); // what was said before, since the page was made, was not heard
         });
         source.addEventListener("message", look);
         source.addEventListener("error", () => { told = false; });
