@@ -271,7 +271,8 @@ static void read_head(struct exchange *x)
     struct request *req = &x->req;
     struct web *w = req->web;
     int allowed;
-    req->json = wants_json(req->head);
+    req->api = str_starts(req->head->target, STR("/api/")); /* also where nothing else of it can be read */
+    req->json = req->api || wants_json(req->head);
     req->peer = peer_of(w, req->head);
     set_locale(x, NULL);
     if (head_check(req->head, req->fault) != OK) {
@@ -505,9 +506,9 @@ static enum err run_post(struct exchange *x)
     enum err e = OK;
     if (req->route->shows && !req->form.wrong)
         prepare_forms(req, req->route);
-    if (!req->form.wrong)
+    if (!req->form.wrong || req->route->own_errors)
         e = run_handler(req, req->route->run);
-    if (!req->form.wrong || (e != OK && e != ERR_INPUT))
+    if (!req->form.wrong || req->route->own_errors || (e != OK && e != ERR_INPUT))
         return e;
     int status = req->status >= 400 ? req->status : 422;
     e = show_again(req);

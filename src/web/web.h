@@ -71,6 +71,7 @@ struct route {
     /* POST from a program elsewhere that signs what it sends: the body as it came, whatever its type, is
      * req->body. No form, no form token; the handler checks the signature before it reads anything. */
     bool raw;
+    bool own_errors;                 /* the handler says itself what is wrong with the form (req->form.wrong) */
     form_of *forms;                  /* beside or instead of `form` and `shows`: a declared form that
                                       * the path's segments choose; NULL: 404 */
     message_fn *message;             /* rows under /api/: what checks a request before its handler; POST and PUT

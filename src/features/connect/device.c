@@ -95,6 +95,11 @@ enum err not_yours(struct request *req)
     return request_problem(req, 403, MSG("problem.not-yours"));
 }
 
+enum err no_binding(struct request *req)
+{
+    return request_problem(req, 404, MSG("problem.binding-unknown"));
+}
+
 enum err connect_may(struct request *req, struct tx *tx, account_id which)
 {
     enum may may;

@@ -250,6 +250,24 @@ static enum err add_leaves(struct making *m)
     return OK;
 }
 
+/* ---- refusals ---- */
+
+/* Has every code that an operation names a status? */
+static enum err check_problems(struct making *m)
+{
+    struct document *d = m->document;
+    d->problems = json_object_get(d->json, "x-problems");
+    const json_t *own = json_object_get(d->problems, "own"), *bound = json_object_get(d->problems, "bound");
+    for (size_t i = 0; i < d->n_operations; i++)
+        for (size_t k = 0; k < json_array_size(d->operations[i].codes); k++) {
+            const char *code = json_string_value(json_array_get(d->operations[i].codes, k));
+            if (code == NULL || (!json_object_get(own, code) && !json_object_get(bound, code)))
+                return FAIL(m->fault, ERR_INPUT, "%s names the code %s, which x-problems does not have", d->operations[i].id,
+                            code ? code : "?");
+        }
+    return OK;
+}
+
 /* ---- the whole ---- */
 
 static void make_text(struct making *m)
@@ -276,6 +294,8 @@ enum err document_read(struct arena *a, str text, struct document **out, struct 
         e = add_applications(&m);
     if (e == OK)
         e = add_leaves(&m);
+    if (e == OK)
+        e = check_problems(&m);
     if (e != OK) {
         fault_prefix(f, "connect/openapi.yaml: ");
         document_free(&d);
@@ -301,6 +321,21 @@ const struct operation *document_operation(const struct document *d, const struc
         if (d->operations[i].method == row->method && strcmp(d->operations[i].path, row->path) == 0)
             return &d->operations[i];
     return NULL;
+}
+
+enum err document_each_code(const struct document *d, enum err (*each)(void *arg, const char *code, struct fault *f),
+                            void *arg, struct fault *f)
+{
+    const char *group, *code;
+    json_t *codes, *status;
+    json_object_foreach(each_of(d->problems), group, codes)
+    {
+        for (size_t i = 0; i < json_array_size(codes); i++)
+            TRY(each(arg, json_string_value(json_array_get(codes, i)), f));
+        json_object_foreach(codes, code, status)
+            TRY(each(arg, code, f));
+    }
+    return OK;
 }
 
 const struct application *document_application(const struct document *d, str which)

@@ -59,6 +59,7 @@ struct document {
     size_t n_applications;
     struct leaf *leaves; /* in the order of the bullets */
     size_t n_leaves;
+    const json_t *problems; /* x-problems */
     str text; /* as JSON */
     str tag;  /* its ETag */
 };
@@ -71,6 +72,10 @@ void document_free(struct document **d);
 const struct operation *document_operation(const struct document *d, const struct route *row);
 /* Is every row one of its operations, and every operation a row? */
 CHECKED enum err document_covers(const struct document *d, const struct route *rows, struct fault *f);
+
+/* Every code that x-problems has, in its order. */
+CHECKED enum err document_each_code(const struct document *d, enum err (*each)(void *arg, const char *code, struct fault *f),
+                                    void *arg, struct fault *f);
 
 /* NULL where there is none. */
 const struct application *document_application(const struct document *d, str which);

@@ -28,8 +28,8 @@ static const struct route routes[] = {
     APP(METHOD_POST, "/second-factors/messages", send_code, RATE_MAIL),
     APP(METHOD_POST, "/connections", connect_automatically, RATE_SIGN_IN),
     {METHOD_POST, API "/device_authorization", authorize_device, GUARD_APP, RATE_FORM, &device_authorization_form,
-     .body_max = BODY},
-    {METHOD_POST, API "/token", give_token, GUARD_APP, RATE_REPORT, &token_form, .body_max = BODY},
+     .body_max = BODY, .own_errors = true},
+    {METHOD_POST, API "/token", give_token, GUARD_APP, RATE_REPORT, &token_form, .body_max = BODY, .own_errors = true},
     APP(METHOD_POST, "/bindings", bind_device, RATE_FORM),
     DEVICE(METHOD_PUT, "/bindings/:binding_id/service", set_service, RATE_REPORT),
     DEVICE(METHOD_POST, "/bindings/:binding_id/acceptances", accept_again, RATE_REPORT),
@@ -57,15 +57,11 @@ str connect_application_name(const struct portal *p, str application)
 }
 
 /* Every code that the document names has words for people. */
-static enum err check_codes(const struct portal *p, const struct document *d, struct fault *f)
+static enum err check_word(void *arg, const char *code, struct fault *f)
 {
-    for (size_t i = 0; i < d->n_operations; i++)
-        for (size_t k = 0; k < json_array_size(d->operations[i].codes); k++) {
-            const char *code = json_string_value(json_array_get(d->operations[i].codes, k));
-            if (code == NULL || catalog_key(p->privacy.catalog, str_fmt(p->arena, "problem.%s", code)) < 0)
-                return FAIL(f, ERR_INPUT, "openapi.yaml: %s names the code %s, and no .po file has words for it",
-                            d->operations[i].id, code ? code : "?");
-        }
+    const struct portal *p = arg;
+    if (catalog_key(p->privacy.catalog, str_fmt(p->arena, "problem.%s", code)) < 0)
+        return FAIL(f, ERR_INPUT, "openapi.yaml names the code %s, and no .po file has words for it", code);
     return OK;
 }
 
@@ -75,7 +71,7 @@ static enum err start(struct portal *p, struct fault *f)
     TRY(document_read(p->arena, p->file("connect/openapi.yaml"), &d, f));
     p->connect = d;
     TRY(document_covers(d, routes, f));
-    TRY(check_codes(p, d, f));
+    TRY(document_each_code(d, check_word, p, f));
     return statements_make(p, d, f);
 }
 

@@ -78,7 +78,7 @@ enum err authorize_device(struct request *req)
 {
     struct granting g = {.row = id_new(), .secret = bearer_new(), .code = new_code(req->arena)};
     str url;
-    if (form_value(&req->form, "client_id").n == 0 || form_value(&req->form, "scope").n == 0)
+    if (req->form.wrong || form_value(&req->form, "client_id").n == 0 || form_value(&req->form, "scope").n == 0)
         return oauth_error(req, "invalid_request");
     enum err e = context_find(request_read(req), request_privacy(req)->clock, form_value(&req->form, "scope"), &g.context);
     if (e == ERR_NOT_FOUND || (e == OK && g.context.stage != STAGE_ACCEPTED)) {
@@ -157,6 +157,8 @@ enum err give_token(struct request *req)
     struct polled p;
     id row;
     moment now = clock_now(request_privacy(req)->clock);
+    if (req->form.wrong || code.n == 0 || form_value(&req->form, "client_id").n == 0 || form_value(&req->form, "grant_type").n == 0)
+        return oauth_error(req, "invalid_request");
     if (!str_is(form_value(&req->form, "grant_type"), "urn:ietf:params:oauth:grant-type:device_code"))
         return oauth_error(req, "unsupported_grant_type");
     if (code.n != DEVICE_CODE_LENGTH || id_parse(str_head(code, ID_LENGTH), &row) != OK)

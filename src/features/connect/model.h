@@ -31,8 +31,10 @@ static inline const struct document *document_of(const struct request *req)
 str message_text(const struct request *req, const char *member);
 /* Checks a request by its operation, and of a connected app whether it may send now; for struct route. */
 enum err connect_check(struct request *req);
-/* 403, with the reason. */
+/* 403: an ID in the message. */
 enum err not_yours(struct request *req);
+/* 404: one in the path. What is another's is answered as what never was. */
+enum err no_binding(struct request *req);
 
 /* ---- statements (statement.c) ---- */
 

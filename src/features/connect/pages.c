@@ -225,31 +225,25 @@ static void put_operations(struct request *req)
     }
 }
 
-static void put_code(struct request *req, json_t *seen, json_t *list, const char *code)
+struct code_list {
+    struct request *req;
+    json_t *list;
+};
+
+static enum err put_code(void *arg, const char *code, struct fault *f)
 {
-    if (json_object_get(seen, code))
-        return;
-    json_put_bool(seen, code, true);
-    json_t *j = json_add_object(list);
+    const struct code_list *to = arg;
+    json_t *j = json_add_object(to->list);
+    (void)f;
     json_put_text(j, "code", code);
-    json_put_str(j, "detail", text_of(req, str_fmt(req->arena, "problem.%s", code).p));
+    json_put_str(j, "detail", text_of(to->req, str_fmt(to->req->arena, "problem.%s", code).p));
+    return OK;
 }
 
-/* Those of every path, then those of some. */
-static void put_codes(struct request *req)
+static enum err put_codes(struct request *req)
 {
-    static const char *const common[] = {
-        "fields", "field-unknown", "field-missing", "field-type", "field-long", "field-short", "field-choice",
-        "field-pattern", "field-email", "field-time", "field-range", "json", "media-type", "too-large", "too-often",
-        "token-unknown", "disconnected", "not-found", "method", "conflict", "busy", "broken"};
-    const struct document *d = document_of(req);
-    CLEANUP(json_done) json_t *seen = json_object();
-    json_t *list = json_put_array(req->view, "codes");
-    for (size_t i = 0; i < COUNT(common); i++)
-        put_code(req, seen, list, common[i]);
-    for (size_t i = 0; i < d->n_operations; i++)
-        for (size_t k = 0; k < json_array_size(d->operations[i].codes); k++)
-            put_code(req, seen, list, json_string_value(json_array_get(d->operations[i].codes, k)));
+    struct code_list to = {req, json_put_array(req->view, "codes")};
+    return document_each_code(document_of(req), put_code, &to, req->fault);
 }
 
 static void put_leaves(struct request *req)
@@ -281,7 +275,7 @@ static enum err show_developers(struct request *req)
     put_paragraphs(req->view, "about", text_of(req, MSG("developers.about")));
     put_operations(req);
     put_leaves(req);
-    put_codes(req);
+    TRY(put_codes(req));
     return request_page(req, "connect/developers");
 }
 

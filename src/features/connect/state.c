@@ -87,7 +87,7 @@ enum err get_state(struct request *req)
     struct binding b = *bound(req);
     struct tx *tx;
     if (!is_own(req, req->segment[0]))
-        return not_yours(req);
+        return no_binding(req);
     if (is_unchanged(req, &b))
         return not_changed(req, &b);
     TRY(bound_for_writing(req, &tx, &b, &k));
@@ -118,7 +118,7 @@ static bool report_is_own(const struct request *req)
 {
     const struct binding *b = bound(req);
     str device = id_str(&b->device.id);
-    return is_own(req, req->segment[0]) && body_is_own(req) && str_eq(message_text(req, "device_id"), device) &&
+    return body_is_own(req) && str_eq(message_text(req, "device_id"), device) &&
            str_eq(json_get_str(json_object_get(req->message, "device"), "device_id"), device) &&
            str_eq(message_text(req, "application_instance_id"), id_str(&b->application));
 }
@@ -143,6 +143,8 @@ enum err put_state(struct request *req)
     struct binding b = *bound(req);
     struct tx *tx;
     bool changed;
+    if (!is_own(req, req->segment[0]))
+        return no_binding(req);
     if (!report_is_own(req))
         return not_yours(req);
     if (!str_eq(message_text(req, "application_id"), b.app))
@@ -170,7 +172,9 @@ enum err set_service(struct request *req)
     CLEANUP(key_wipe) struct key k;
     struct binding b;
     struct tx *tx;
-    if (!is_own(req, req->segment[0]) || !body_is_own(req))
+    if (!is_own(req, req->segment[0]))
+        return no_binding(req);
+    if (!body_is_own(req))
         return not_yours(req);
     TRY(bound_for_writing(req, &tx, &b, &k));
     TRY(device_set_service(tx, &b, message_text(req, "device_token_type"), message_text(req, "service_id")));

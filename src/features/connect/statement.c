@@ -200,7 +200,7 @@ enum err accept_again(struct request *req)
     bool everybody, again;
     struct tx *tx;
     if (!str_eq(req->segment[0], id_str(&b.id.id)))
-        return not_yours(req);
+        return no_binding(req);
     if (x == NULL || !str_eq(message_text(req, "application_id"), b.app))
         return request_problem(req, 403, MSG("problem.application-differs"));
     TRY(vault_subject_key(p->vault, b.account.id, &k, req->arena, req->fault));

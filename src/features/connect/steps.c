@@ -198,9 +198,12 @@ enum err prove_second(struct request *req)
 
 enum err send_code(struct request *req)
 {
-    struct context c;
+    struct context c, next;
     bool again, sent;
     TRY(context_of(req, STAGE(STAGE_SECOND), &c, &again));
+    if (again)
+        return request_json(req, req->status);
+    next = c;
     enum err e = factors_app_send(req, request_write(req), c.account, c.step, &sent);
     if (e == ERR_NOT_FOUND) {
         fault_clear(req->fault);
@@ -211,9 +214,7 @@ enum err send_code(struct request *req)
         req->wait_s = 3600;
         return request_problem(req, 429, MSG("problem.text-limit"));
     }
-    json_put_str(req->view, "context", message_text(req, "context"));
-    json_put_text(req->view, "next", "second-factor");
-    return request_json(req, 202);
+    return context_answer(req, request_write(req), &c, &next, "second-factor", 202);
 }
 
 /* ---- by the password that the portal showed ---- */
