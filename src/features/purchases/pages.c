@@ -274,7 +274,7 @@ static enum err show_order(struct request *req)
     json_put_int(req->view, "count", product->devices);
     json_put_str(req->view, "url", str_fmt(req->arena, HERE "/order/%.*s", STR_FMT(product->key)));
     json_put_text(req->view, "store", store_of(req)->name);
-    form_put(request_form(req, "order"), "once", id_str(&once));
+    form_put(request_form(req, "order"), "once", str_dup(req->arena, id_str(&once))); /* the page is made later */
     form_put(request_form(req, "order"), "price", product->price_text);
     return request_page(req, "purchases/order");
 }
