@@ -374,7 +374,7 @@ class Others(portal.Case):
                 r = eve.ask(method.upper(), foreign, message)
                 if "{" in path or message:
                     self.assertIn(r.status, (403, 404), (method, path, r.text))
-                    self.assertIn(r.code, ("not-yours", "command-unknown", "position-not-asked"), (method, path, r.text))
+                    self.assertIn(r.code, ("not-yours", "binding-unknown", "command-unknown", "position-not-asked"), (method, path, r.text))
                 for own in ("annas-laptop", anna.ids["device_id"], anna.ids["user_id"], anna.ids["application_instance_id"]):
                     self.assertNotIn(own, r.text, (method, path))
         self.assertEqual(tried, 13)
