@@ -721,7 +721,9 @@ static void a_burst_of_sign_ins_starves_no_page(void **state)
         pthread_join(threads[i], NULL);
     p->passwords = before;
     hasher_free(&slow);
-    if (waited > 2 * one)
+    /* Who is starved waits for all that are before it, which is far more than half of them; a busy machine does
+     * not make it a sixth. */
+    if (waited > BURST / 6 * one)
         fail_msg("a page waited %lld us, a hash takes %lld", (long long)waited, (long long)one);
 }
 
