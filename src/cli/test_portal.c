@@ -729,6 +729,51 @@ static void a_burst_of_sign_ins_starves_no_page(void **state)
         fail_msg("pages waited %lld us, a hash takes %lld", (long long)waited, (long long)one);
 }
 
+/* ---- where data is to lie ---- */
+
+static struct placed {
+    int n;
+    char region[3];
+    enum err answer;
+} placed;
+
+static enum err note_place(struct tx *tx, struct portal *portal, id account, str region)
+{
+    struct query *q = SQL(tx, "SELECT 1 FROM account WHERE id = $1 AND country = $2");
+    (void)portal;
+    bind_id(q, account);
+    bind_text(q, region);
+    assert_false(query_row(q)); /* before it is written */
+    assert_ok(query_end(q));
+    placed.n++;
+    snprintf(placed.region, sizeof placed.region, "%.*s", STR_FMT(region));
+    return placed.answer;
+}
+
+/* WPF-12. Fails if a region is stored before it is asked where its data is to lie, or against the answer. */
+static void wpf_12_a_region_says_where_data_lies(void **state)
+{
+    (void)state;
+    struct browser b = {0};
+    placed = (struct placed){0};
+    p->place = note_place;
+    make_account("klara.marker@example.com", "sv");
+    assert_true(placed.n == 1 && placed.region[0] == '\0');
+    assert_int_equal(sign_in(&b, ANNA).status, 303);
+    static const char norway[] = "language=sv&zone=Europe%2FOslo&country=NO";
+    assert_int_equal(post(&b, "/account/settings", "/account/settings", norway).status, 303);
+    assert_int_equal(placed.n, 2);
+    assert_string_equal(placed.region, "NO");
+    assert_int_equal(post(&b, "/account/settings", "/account/settings", norway).status, 303); /* the same */
+    assert_int_equal(placed.n, 2);
+    placed.answer = ERR_BUSY;
+    str before = all_stored();
+    struct answer x = post(&b, "/account/settings", "/account/settings", "language=sv&zone=Europe%2FOslo&country=FI");
+    assert_int_equal(x.status, 503);
+    assert_true(str_eq(before, all_stored()));
+    p->place = NULL;
+}
+
 static struct registration registration(const char *address)
 {
     static struct locale l;
@@ -826,6 +871,7 @@ int main(void)
         T(mya_24_the_old_hashes_are_beyond_the_new_master_key),
         T(a_lost_database_is_503_and_then_over),
         T(a_burst_of_sign_ins_starves_no_page),
+        T(wpf_12_a_region_says_where_data_lies),
         T(mya_06_a_second_attempt_has_its_whole_time),
         T(mya_24_the_window_leaves_time_for_the_key),
         T(a_stale_form_says_to_try_again),

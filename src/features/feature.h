@@ -61,6 +61,10 @@ struct portal {
     void *connect;   /* features/connect: the declared protocol */
     /* Told after a commit that something waits for an app, by its binding; NULL: apps find out by asking. */
     void (*waiting)(struct portal *p, id binding);
+    /* Where data is to lie: called in the transaction that makes an account, before its first row is written, and in
+     * the one that changes its region (ISO 3166, two letters, as WPF-12 has it; empty: not told). An error ends that
+     * transaction. NULL: all data lies here. The seam for portals with a database in each region. */
+    enum err (*place)(struct tx *tx, struct portal *p, id account, str region);
     /* A file that is part of the program ("connect/openapi.yaml"); empty where there is none. */
     str (*file)(const char *path);
     str catalogue_name, catalogue_text; /* the file of products, as it was read */

@@ -546,7 +546,7 @@ class Crash(portal.Case):
             copies += 1
             while s.due("account.erase") > 0:
                 s.start()
-                time.sleep(s.random.uniform(0, 0.02))
+                time.sleep(s.random.uniform(0, 0.02) if s.kills < KILLS else 1)  # once there were enough, it may end
                 q.kill()
                 s.kills += s.due("account.erase") > 0
                 halves += len(s.keys()) < s.count("SELECT count(*) FROM account")

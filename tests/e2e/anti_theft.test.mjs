@@ -2,17 +2,14 @@
 // it on a map that is drawn here, has it sound, locks it with a message, begins to erase it and takes that back.
 // With SHOTS=DIR, a picture of each page.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { after, describe } from "node:test";
-import { askAxe } from "./axe.mjs";
 import { openBrowser } from "./browser.mjs";
 import { ConnectedApp, GOOD } from "./connected.mjs";
+import { look } from "./look.mjs";
 import { firstStatus, Person, press } from "./person.mjs";
 import { startPortal } from "./portal.mjs";
 import { LANGUAGES } from "./words.mjs";
 
-const SHOTS = process.env.SHOTS;
 const PLACE = { latitude: 59.329324, longitude: 18.068581, accuracy: 24.6 };
 const PHONE = { application: "mobile-security", name: "Kims telefon", facts: { type: "phone", os_type: "Android", os_version: "15" } };
 const [portal, browser] = await Promise.all([startPortal(), openBrowser()]);
@@ -22,28 +19,6 @@ after(async () => {
     await browser.close();
     await portal.stop();
 });
-
-// In a browser that runs scripts, as axe is one: wide and light, small and dark.
-async function look(who, name) {
-    const wrong = [], twin = await browser.newContext({ storageState: await who.context.storageState(), locale: who.language, reducedMotion: "reduce" });
-    const page = await twin.newPage();
-    await page.goto(who.page.url());
-    const looks = SHOTS ? [[1280, "light"], [1280, "dark"], [390, "light"], [390, "dark"], [320, "dark"]] : [[1280, "light"], [320, "dark"]];
-    for (const [width, colorScheme] of looks) {
-        await page.setViewportSize({ width, height: 900 });
-        await page.emulateMedia({ colorScheme });
-        wrong.push(...await askAxe(page, `${width} ${colorScheme}`));
-        if (await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) {
-            wrong.push(`${width}: runs off the side`);
-        }
-        if (SHOTS) {
-            mkdirSync(SHOTS, { recursive: true });
-            await page.screenshot({ path: join(SHOTS, `theft-${name}-${who.language}-${width}-${colorScheme}.png`), fullPage: true });
-        }
-    }
-    await twin.close();
-    assert.deepEqual(wrong, [], name);
-}
 
 async function connect(who, told, license) {
     const app = new ConnectedApp(portal.url, told);
@@ -65,19 +40,19 @@ for (const language of LANGUAGES) {
             await who.join();
             await who.follow("menu.anti-theft", page.getByRole("navigation"));
             await who.sees("theft.title");
-            await look(who, "none");
+            await look(who, "theft-none", { twin: browser });
             const app = await connect(who, PHONE, GOOD);
             await connect(who, {}, {});
             await who.go("/anti-theft");
-            await look(who, "list");
+            await look(who, "theft-list", { twin: browser });
             await press(page, page.getByRole("link", { name: `${who.say.text("theft.secure")} ${PHONE.name}`, exact: true }));
-            await look(who, "new");
+            await look(who, "theft-new", { twin: browser });
 
             await who.press("theft.locate");
             await who.isTold("done.theft-locate");
             await has(who, "theft.where", "theft.step-queued");
             assert.equal(await who.button("theft.locate-again").count(), 0, "asked once");
-            await look(who, "waits");
+            await look(who, "theft-waits", { twin: browser });
             const [locate] = await app.commands();
             await page.reload();
             await has(who, "theft.where", "theft.step-delivered");
@@ -94,7 +69,7 @@ for (const language of LANGUAGES) {
             await who.press("theft.alarm");
             await app.failed((await app.commands())[0], "not-possible");
             await who.follow("theft.lock");
-            await look(who, "lock");
+            await look(who, "theft-lock", { twin: browser });
             await who.field("theft.type-name").fill("Kims dator");
             assert.equal(await firstStatus(await who.press("theft.lock-submit")), 422);
             await who.isRefused(who.field("theft.type-name"), "theft.name-wrong");
@@ -109,17 +84,17 @@ for (const language of LANGUAGES) {
             await page.reload();
             await has(who, "theft.lock-title", "theft.lock-done");
             await who.follow("theft.wipe");
-            await look(who, "wipe");
+            await look(who, "theft-wipe", { twin: browser });
             await who.field("theft.type-name").fill(PHONE.name);
             await who.press("theft.wipe-submit");
             await who.isTold("done.theft-wipe");
-            await look(who, "found");
+            await look(who, "theft-found", { twin: browser });
             await who.press("theft.take-back");
             await who.isTold("done.theft-taken-back");
             assert.deepEqual(await app.commands(), []);
             assert.equal(await page.locator("#log > ul > li").count(), 4);
             await has(who, "theft.log", "theft.taken-back");
-            await look(who, "log");
+            await look(who, "theft-log", { twin: browser });
             await who.context.close();
         });
     });

@@ -3,18 +3,17 @@
 // JavaScript; an office's, after those who use it were told (SOS-01 to SOS-03); and through nginx, how an open
 // page changes by itself. With SHOTS=DIR, a picture of each page.
 import assert from "node:assert/strict";
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe } from "node:test";
-import { askAxe } from "./axe.mjs";
 import { openBrowser } from "./browser.mjs";
 import { ConnectedApp, GOOD } from "./connected.mjs";
+import { look, shoot } from "./look.mjs";
 import { makeCertificates, NAME, socketFolder, startNginx } from "./nginx.mjs";
 import { Person, press } from "./person.mjs";
 import { freePort, startPortal, until } from "./portal.mjs";
 import { LANGUAGES } from "./words.mjs";
 
-const SHOTS = process.env.SHOTS;
 const certificates = makeCertificates();
 const [portal, browser] = await Promise.all([
     startPortal(),
@@ -27,37 +26,6 @@ after(async () => {
     await portal.stop();
     rmSync(certificates.dir, { recursive: true, force: true });
 });
-
-// Wide and light, small and dark: nobody is kept out, nothing runs off the side. axe is a script: it looks at
-// the same page in a browser that runs them.
-async function look(who, name, scripts = true) {
-    const wrong = [], url = who.page.url();
-    const twin = scripts ? null : await browser.newContext({ storageState: await who.context.storageState(), locale: who.language, reducedMotion: "reduce" });
-    const page = twin ? await twin.newPage() : who.page;
-    if (twin) {
-        await page.goto(url);
-    }
-    const looks = SHOTS ? [[1280, "light"], [1280, "dark"], [390, "light"], [390, "dark"], [320, "dark"]] : [[1280, "light"], [320, "dark"]];
-    for (const [width, colorScheme] of looks) {
-        await page.setViewportSize({ width, height: 900 });
-        await page.emulateMedia({ colorScheme });
-        wrong.push(...await askAxe(page, `${width} ${colorScheme}`));
-        if (await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) {
-            wrong.push(`${width}: runs off the side`);
-        }
-        if (SHOTS) {
-            mkdirSync(SHOTS, { recursive: true });
-            await page.screenshot({ path: join(SHOTS, `${name}-${who.language}-${width}-${colorScheme}.png`), fullPage: true });
-        }
-    }
-    await page.setViewportSize({ width: 1280, height: 900 });
-    await page.emulateMedia({ colorScheme: "light" });
-    await twin?.close();
-    assert.deepEqual(wrong, [], name);
-}
-
-// A picture alone: quality.test.mjs looks at these.
-const shoot = (...of) => (SHOTS ? look(...of) : null);
 
 const passwordOn = async (page) => (await page.locator(".pass code").innerText()).trim();
 const deviceOn = (who) => who.page.locator("li.device");
@@ -74,9 +42,9 @@ for (const language of LANGUAGES) {
             await who.join();
             await who.follow("menu.devices", page.getByRole("navigation"));
             await who.sees("devices.title");
-            await shoot(who, "devices-none", false);
+            await shoot(who, "devices-none", { twin: browser });
             await who.follow("devices.connect-first");
-            await shoot(who, "devices-add", false);
+            await shoot(who, "devices-add", { twin: browser });
             await who.press("devices.make");
             const password = await passwordOn(page);
             assert.match(password, /^[A-Z0-9]{4}-[A-Z0-9]{4}$/);
@@ -91,12 +59,12 @@ for (const language of LANGUAGES) {
             assert.equal(await deviceOn(who).count(), 1);
             await has(who, "device-state.problem");
             await has(who, "device-problem.protection-off");
-            await look(who, "devices-problem", false);
+            await look(who, "devices-problem", { twin: browser });
             await press(page, page.locator("form:has([value=enable-protection]) button"));
             await who.isTold("done.fix-asked");
             await has(who, "devices.fix-queued");
             assert.equal(await page.locator("form:has([value=enable-protection])").count(), 0, "asked once");
-            await look(who, "devices-waiting", false);
+            await look(who, "devices-waiting", { twin: browser });
             const [command] = await app.commands();
             assert.equal(command.kind, "enable-protection");
             await who.go("/account/devices");
@@ -117,17 +85,17 @@ for (const language of LANGUAGES) {
             await has(who, "device-reason.not-possible");
             assert.equal(await page.locator("#history li").count(), 2);
             assert.ok(await who.link("devices.lost-open").isVisible(), "an app that has Anti-Theft");
-            await look(who, "devices-one", false);
+            await look(who, "devices-one", { twin: browser });
             await app.report({ protection: "on", databases: "current" }, GOOD);
             await page.locator("#rename-name").fill("Annas bärbara");
             await who.press("devices.rename");
             await who.isTold("done.device-renamed");
             assert.equal(await page.locator("h1").innerText(), "Annas bärbara");
             await has(who, "device-state.good");
-            await shoot(who, "devices-good", false);
+            await shoot(who, "devices-good", { twin: browser });
 
             await who.follow("devices.disconnect-this");
-            await shoot(who, "devices-disconnect", false);
+            await shoot(who, "devices-disconnect", { twin: browser });
             await who.press("devices.disconnect-submit");
             await who.isTold("done.device-disconnected");
             assert.equal(await deviceOn(who).count(), 0);

@@ -2,16 +2,13 @@
 // somebody else's; a trial; reminders; the code itself. And the licensing desk: whose a code is comes after
 // a reason. Each page is asked of axe, wide and on a small telephone. With SHOTS=DIR, a picture of each.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { after, describe } from "node:test";
-import { askAxe } from "./axe.mjs";
 import { openBrowser } from "./browser.mjs";
+import { look } from "./look.mjs";
 import { Person, press } from "./person.mjs";
 import { startPortal } from "./portal.mjs";
 import { LANGUAGES } from "./words.mjs";
 
-const SHOTS = process.env.SHOTS;
 const portal = await startPortal();
 const browser = await openBrowser();
 const { test } = portal;
@@ -24,26 +21,6 @@ after(async () => {
 function issue(count) {
     const codes = portal.command("license", "issue", "--product", "total-security", "--count", String(count));
     return codes.trim().split("\n").filter((line) => /^(\w{5}-){4}\w{5}$/.test(line));
-}
-
-// Wide, in the dark, and small: nothing is beyond means, nothing runs off the side.
-async function look(who, name) {
-    const { page } = who, wrong = [];
-    for (const [width, colorScheme] of [[1280, "light"], [320, "dark"]]) {
-        await page.setViewportSize({ width, height: 900 });
-        await page.emulateMedia({ colorScheme });
-        wrong.push(...await askAxe(page, `${width} ${colorScheme}`));
-        if (await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) {
-            wrong.push(`${width}: runs off the side`);
-        }
-        if (SHOTS) {
-            mkdirSync(SHOTS, { recursive: true });
-            await page.screenshot({ path: join(SHOTS, `licenses-${name}-${who.language}-${width}.png`), fullPage: true });
-        }
-    }
-    await page.setViewportSize({ width: 1280, height: 900 });
-    await page.emulateMedia({ colorScheme: "light" });
-    assert.deepEqual(wrong, [], name);
 }
 
 async function member(name, language) {
@@ -69,18 +46,18 @@ for (const language of LANGUAGES) {
     describe(`licenses, in ${language}`, () => {
         test(`MYA-42 MYA-44 MYA-46 MYA-50 codes, trials and reminders of one's own (${language})`, async () => {
             const [anna, james] = [await member("anna", language), await member("james", language)], { page, say } = anna;
-            await look(anna, "empty");
+            await look(anna, "licenses-empty");
             await add(anna, first.slice(0, -1) + (first.endsWith("A") ? "B" : "A"));
             await anna.isRefused(anna.field("licenses.code"), "licenses.code-slip");
             await add(anna, first.toLowerCase());
             await anna.isTold("done.license-added");
             assert.ok((await page.locator("h1").innerText()).includes(say.text("license-state.new")));
-            await look(anna, "one");
+            await look(anna, "licenses-one");
             await add(james, first);
             await james.isRefused(james.field("licenses.code"), "licenses.code-taken");
             const alert = james.page.locator(".notice-wrong a[href='/privacy#contact']");
             assert.ok(await alert.isVisible(), "the way to support");
-            await look(james, "taken");
+            await look(james, "licenses-taken");
 
             await anna.go("/account/licenses");
             await press(page, page.getByRole("button", { name: say.text("licenses.try-this", { title: language === "sv" ? "Mobilskydd – prova på" : "Mobile Security – trial" }) }));
@@ -90,7 +67,7 @@ for (const language of LANGUAGES) {
             assert.ok(await anna.button("licenses.reminders-start").isVisible(), "off by itself");
             await anna.press("licenses.reminders-start");
             await anna.isTold("done.reminders-on");
-            await look(anna, "list");
+            await look(anna, "licenses-list");
             await anna.press("licenses.reminders-stop");
             await anna.isTold("done.reminders-off");
 
@@ -110,19 +87,19 @@ for (const language of LANGUAGES) {
             await clerk.workHere("licensing");
             await clerk.follow("licdesk.menu", page.getByRole("navigation"));
             await clerk.sees("licdesk.title");
-            await look(clerk, "desk");
+            await look(clerk, "licenses-desk");
             await clerk.field("licenses.code").fill(second);
             await clerk.press("licdesk.find-submit");
             await clerk.sees("licdesk.code");
-            await look(clerk, "desk-code");
+            await look(clerk, "licenses-desk-code");
             await clerk.press("licdesk.owner-submit");
             await clerk.isRefused(clerk.field("desk.reason"), "form.required");
             await clerk.field("desk.reason").fill("Case 12: a code that is taken.");
             await clerk.press("licdesk.owner-submit");
             await clerk.sees("licdesk.owner");
-            await look(clerk, "desk-owner");
+            await look(clerk, "licenses-desk-owner");
             await clerk.go("/desk/licenses/catalogue");
-            await look(clerk, "desk-catalogue");
+            await look(clerk, "licenses-desk-catalogue");
             await clerk.go("/desk/licenses");
             await clerk.field("licdesk.count").fill("3");
             await page.selectOption("main select", "mobile-security");
@@ -131,7 +108,7 @@ for (const language of LANGUAGES) {
             assert.equal(await page.locator("ol.codes li").count(), 3);
             await clerk.go("/desk/licenses");
             await press(page, page.locator("main li.row a.button").first());
-            await look(clerk, "desk-lot");
+            await look(clerk, "licenses-desk-lot");
             await Promise.all([owner, clerk].map((who) => who.context.close()));
         });
     });

@@ -84,9 +84,13 @@ enum err account_recover(struct tx *tx, struct portal *p, str token, str hash)
     return account_set_password(tx, p, t.account, hash, (id){{0}}, true);
 }
 
-enum err account_set_preferences(struct tx *tx, account_id which, str language, str zone,
+enum err account_set_preferences(struct tx *tx, struct portal *p, account_id which, str language, str zone,
                                  str country)
 {
+    struct account before;
+    TRY(account_get(tx, &p->privacy, which, NULL, &before));
+    if (!str_eq(before.country, country))
+        TRY(account_place(tx, p, which, country));
     struct query *q =
         SQL(tx, "UPDATE account SET language = $2, zone = $3, country = $4 WHERE id = $1");
     bind_id(q, which.id);

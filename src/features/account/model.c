@@ -102,12 +102,19 @@ enum err account_mail(struct tx *tx, struct portal *p, const struct account *to,
 
 /* ---- registering ---- */
 
-static enum err insert_account(struct tx *tx, const struct privacy *p, account_id which,
+enum err account_place(struct tx *tx, struct portal *p, account_id which, str region)
+{
+    return p->place ? p->place(tx, p, which.id, region) : OK;
+}
+
+static enum err insert_account(struct tx *tx, struct portal *portal, account_id which,
                                const struct key *k, const struct email *email, str hash,
                                const char *language, const char *zone, str country, bool confirmed)
 {
+    const struct privacy *p = &portal->privacy;
     struct arena *a = tx_arena(tx);
     moment now = clock_now(p->clock);
+    TRY(account_place(tx, portal, which, country));
     struct query *q =
         SQL(tx, "INSERT INTO account (id, email, password, language, zone, country, made, "
                 "unconfirmed, closed, erase_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, NULL)");
@@ -211,7 +218,7 @@ static enum err register_new(struct tx *tx, struct portal *p, const struct regis
     CLEANUP(key_wipe) struct key k;
     account_id which = {r->id};
     TRY(account_new_key(p, which.id, "account", &k, tx_arena(tx), tx_fault(tx)));
-    TRY(insert_account(tx, &p->privacy, which, &k, &r->email, r->password_hash, r->locale->code,
+    TRY(insert_account(tx, p, which, &k, &r->email, r->password_hash, r->locale->code,
                        r->locale->zone, r->country, false));
     struct account x = {.id = which,
                         .email = r->email.shown,
@@ -243,7 +250,7 @@ static enum err make(struct tx *tx, void *arg)
     struct making *m = arg;
     CLEANUP(key_wipe) struct key k;
     TRY(vault_subject_key(m->p->privacy.vault, m->which.id, &k, tx_arena(tx), tx_fault(tx)));
-    return insert_account(tx, &m->p->privacy, m->which, &k, &m->email, m->hash, m->language,
+    return insert_account(tx, m->p, m->which, &k, &m->email, m->hash, m->language,
                           m->zone, STR(""), true);
 }
 

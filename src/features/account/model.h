@@ -133,8 +133,10 @@ CHECKED enum err account_send_recovery(struct tx *tx, struct portal *p, str addr
 CHECKED enum err account_set_password(struct tx *tx, struct portal *p, account_id which, str hash,
                                       id keep_session, bool tell);
 CHECKED enum err account_recover(struct tx *tx, struct portal *p, str token, str hash);
-CHECKED enum err account_set_preferences(struct tx *tx, account_id which, str language, str zone,
+CHECKED enum err account_set_preferences(struct tx *tx, struct portal *p, account_id which, str language, str zone,
                                          str country);
+/* Says where the data of an account is to lie (feature.h: place). */
+CHECKED enum err account_place(struct tx *tx, struct portal *p, account_id which, str region);
 
 /* A new address: both the old and the new one must agree by link. */
 CHECKED enum err address_change_ask(struct tx *tx, struct portal *p, account_id which,

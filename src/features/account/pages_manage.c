@@ -180,7 +180,7 @@ static enum err set_preferences(struct request *req)
         form_fail(&req->form, "country", MSG("form.choose"));
     if (req->form.wrong)
         return request_again(req, 422);
-    TRY(account_set_preferences(request_write(req), SIGNED_IN(req), language, zone, country));
+    TRY(account_set_preferences(request_write(req), PORTAL(req), SIGNED_IN(req), language, zone, country));
     request_set_cookie(req, "language", language);
     return request_see(req, 200, STR("/account/settings?done=saved"));
 }
