@@ -202,35 +202,42 @@ static struct answer sign_in(struct browser *b, const char *address)
 
 /* ---- what is stored, as one text: two are the same where nothing has changed ---- */
 
+static void put_value(struct buf *b, struct query *q, int at, enum column_type type)
+{
+    if (row_is_null(q, at))
+        buf_put(b, STR("-"));
+    else if (type == COLUMN_BLOB || type == COLUMN_SEALED)
+        buf_put(b, row_blob(q, at));
+    else if (type == COLUMN_TEXT)
+        buf_put(b, row_text(q, at));
+    else
+        buf_fmt(b, "%lld", (long long)row_int(q, at));
+    buf_put(b, STR(","));
+}
+
+static void put_table(struct buf *b, struct tx *tx, const struct table *t)
+{
+    struct buf sql = buf_new(snapshots, 4000);
+    buf_put(&sql, STR("SELECT "));
+    for (size_t k = 0; k < t->n_columns; k++)
+        buf_fmt(&sql, k ? ", %.*s" : "%.*s", STR_FMT(t->columns[k].name));
+    buf_fmt(&sql, " FROM %.*s ORDER BY 1", STR_FMT(t->name));
+    for (size_t k = 1; k < t->n_columns; k++)
+        buf_fmt(&sql, ", %zu", k + 1);
+    buf_fmt(b, "[%.*s]", STR_FMT(t->name));
+    struct query *q = tx_query(tx, buf_str(&sql));
+    while (query_row(q))
+        for (size_t k = 0; k < t->n_columns; k++)
+            put_value(b, q, (int)k, t->columns[k].type);
+    assert_ok(query_end(q));
+}
+
 static str stored(struct db *db, const struct schema *s)
 {
     CLEANUP(tx_end) struct tx *tx = tx_begin(db, TX_READ, snapshots, &fault);
     struct buf b = buf_new(snapshots, 8 << 20);
-    for (size_t i = 0; i < s->n_tables; i++) {
-        const struct table *t = &s->tables[i];
-        buf_fmt(&b, "[%.*s]", STR_FMT(t->name));
-        for (size_t k = 0; k < t->n_columns; k++) {
-            struct query *q = tx_query(tx, str_fmt(snapshots, "SELECT %.*s FROM %.*s ORDER BY 1", STR_FMT(t->columns[k].name), STR_FMT(t->name)));
-            while (query_row(q)) {
-                if (row_is_null(q, 0)) {
-                    buf_put(&b, STR("-"));
-                    continue;
-                }
-                switch (t->columns[k].type) {
-                case COLUMN_BLOB:
-                case COLUMN_SEALED:
-                    buf_put(&b, row_blob(q, 0));
-                    break;
-                case COLUMN_TEXT:
-                    buf_put(&b, row_text(q, 0));
-                    break;
-                default:
-                    buf_fmt(&b, "%lld,", (long long)row_int(q, 0));
-                }
-            }
-            assert_ok(query_end(q));
-        }
-    }
+    for (size_t i = 0; i < s->n_tables; i++)
+        put_table(&b, tx, &s->tables[i]);
     return buf_str(&b);
 }
 

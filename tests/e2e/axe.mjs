@@ -13,9 +13,11 @@ export async function askAxe(page, look, { only, without = [] } = {}) {
     if (only?.length === 0) {
         return [];
     }
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: `window.axe === undefined && (() => {${AXE}})()` });
-    await session.detach();
+    if (!await page.evaluate(() => window.axe !== undefined)) {
+        const session = await page.context().newCDPSession(page);
+        await session.send("Runtime.evaluate", { expression: `(() => {${AXE}})()` });
+        await session.detach();
+    }
     const asked = only ? { runOnly: only } : { rules: { ...RULES, ...Object.fromEntries(without.map((r) => [r, { enabled: false }])) } };
     const { violations, passes } = await page.evaluate((rules) => window.axe.run(document, { ...rules, resultTypes: ["violations"] }), asked);
     const found = violations.flatMap((v) => v.nodes.map((n) => `axe (${look}) ${v.id}: ${v.help}: ${n.target.join(" ")}: ${n.failureSummary}`));
