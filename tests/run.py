@@ -41,11 +41,12 @@ class Tally:
         self.passed = self.failed = 0
         self.lock = threading.Lock()
 
-    def note(self, name, passed, failed, seconds, shown=()):
+    def note(self, name, passed, failed, seconds, processor, shown=()):
         with self.lock:
             self.passed += passed
             self.failed += failed
-            print(f"{'ok    ' if failed == 0 else 'FAILED'} {name:<40} {passed:5} passed {failed:3} failed {seconds:6.1f} s", flush=True)
+            print(f"{'ok    ' if failed == 0 else 'FAILED'} {name:<40} {passed:5} passed {failed:3} failed {seconds:6.1f} s "
+                  f"{processor:6.1f} s of processor", flush=True)
             for line in shown:
                 print(f"       {line}", flush=True)
 
@@ -83,23 +84,25 @@ def run(tally, program, timeout=1800):
     began = time.monotonic()
     log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", program.name) + ".log")
     with open(log, "w", encoding="utf-8") as out:
-        try:
-            code = subprocess.run([*program.prefix, *program.words], cwd=ROOT, env={**os.environ, **SANITIZED, **program.env},
-                                  stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=timeout).returncode
-        except subprocess.TimeoutExpired:
-            code = f"no end after {timeout} s"
+        ran = subprocess.Popen([*program.prefix, *program.words], cwd=ROOT, env={**os.environ, **SANITIZED, **program.env},
+                               stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        ender = threading.Timer(timeout, ran.kill)
+        ender.start()
+        _, status, usage = os.wait4(ran.pid, 0)
+        ender.cancel()
+        ran.returncode = code = os.waitstatus_to_exitcode(status)
     with open(log, encoding="utf-8", errors="replace") as f:
         text = f.read()
     passed, failed = read_tap(text)
     shown = list(failed)
     if code != 0 and not failed or passed + len(failed) == 0:
         failed.append("ended badly")
-        shown = text.splitlines()[-30:] + [f"exit {code}"]
+        shown = text.splitlines()[-30:] + [f"exit {code} after at most {timeout} s"]
     if failed:
         shown.append(f"see {os.path.relpath(log, ROOT)}")
         if os.environ.get("CI"):
             shown.append(text[-20000:])
-    tally.note(program.name, passed, len(failed), time.monotonic() - began, shown)
+    tally.note(program.name, passed, len(failed), time.monotonic() - began, usage.ru_utime + usage.ru_stime, shown)
 
 
 def run_all(tally, programs):
