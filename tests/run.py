@@ -33,7 +33,8 @@ ALONE = {"timing"}
 # What is about the app's side, about the shape of messages, or about what others send needs no second database.
 SQLITE_ONLY = {"agent", "hostile", "openapi"}
 # Those that take minutes begin first, so that at the end no core waits for another.
-LONGEST = ["browser quality in en", "browser quality in sv", "api crash on PostgreSQL", "api crash", "fuzz", "browser factors"]
+LONGEST = ["browser quality in en", "browser quality in sv", "api crash on PostgreSQL", "api crash", "fuzz", "browser factors",
+           "api factors on PostgreSQL", "api purchases on PostgreSQL", "api purchases", "api factors", "api mail on PostgreSQL"]
 
 
 class Tally:
@@ -106,7 +107,7 @@ def run(tally, program, timeout=1800):
 
 
 def run_all(tally, programs):
-    """Two more at a time than there are cores: most of them wait now and then, for a disk or a browser."""
+    """Three more at a time than there are cores: most of them wait now and then, for a disk or a browser."""
     waiting = queue.Queue()
     for program in sorted((p for p in programs if not p.alone), key=lambda p: LONGEST.index(p.name) if p.name in LONGEST else len(LONGEST)):
         waiting.put(program)
@@ -119,7 +120,7 @@ def run_all(tally, programs):
                 return
             run(tally, program)
 
-    threads = [threading.Thread(target=work) for _ in range((os.cpu_count() or 1) + 2)]
+    threads = [threading.Thread(target=work) for _ in range((os.cpu_count() or 1) + 3)]
     for t in threads:
         t.start()
     for t in threads:
@@ -140,7 +141,7 @@ def build(sanitized):
         must(["./script/build"])
     else:
         if not os.path.exists(os.path.join(BUILD, "build.ninja")):
-            must(["meson", "setup", BUILD, "-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined"])
+            must(["meson", "setup", BUILD, "-Dbuildtype=debugoptimized", "-Doptimization=g", "-Db_sanitize=address,undefined"])
         must(["ninja", "-C", BUILD])
     print(f"built  {'with sanitizers' if sanitized else 'the release':<40} {time.monotonic() - began:38.1f} s", flush=True)
 

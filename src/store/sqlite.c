@@ -397,7 +397,7 @@ static enum err prepare(struct query *q, unsigned flags, sqlite3_stmt **out)
 static void index_params(sqlite3_stmt *statement, int *params)
 {
     for (int i = 0; i < MAX_PARAMS; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "$%d", i + 1);
         params[i] = sqlite3_bind_parameter_index(statement, name);
     }

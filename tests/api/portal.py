@@ -3,8 +3,10 @@
 TROTH_BIN is the program; TROTH_TEST_POSTGRES, where set (script/with-postgres), is the server that
 each portal gets a database of its own on; otherwise portals live on SQLite.
 """
+import atexit
 import email
 import email.policy
+import functools
 import glob
 import http.client
 import json
@@ -138,6 +140,15 @@ def read_mail(raw):
     return m
 
 
+@functools.cache
+def model():
+    """To make all tables on PostgreSQL takes a while: portals of no settings of their own begin as copies of this."""
+    p = Portal(env={})
+    p.ok("migrate")
+    atexit.register(shutil.rmtree, p.dir, ignore_errors=True)
+    return p
+
+
 class Portal:
     def __init__(self, binary=None, postgres=None, env=None, init=True, prefix=()):
         self.dir = tempfile.mkdtemp(prefix="troth-api-")
@@ -161,12 +172,16 @@ class Portal:
             "ASAN_OPTIONS": "abort_on_error=0:exitcode=99",
         }
         self.database = None
-        if POSTGRES and postgres is not False:
+        on_postgres = POSTGRES and postgres is not False
+        copied = model() if on_postgres and init and env is None and not prefix else None
+        if on_postgres:
             self.database = "t" + os.urandom(8).hex()
-            psql("postgres", f"CREATE DATABASE {self.database}")
+            psql("postgres", f"CREATE DATABASE {self.database}{f' TEMPLATE {copied.database}' if copied else ''}")
             self.env["TROTH_DATABASE"] = f"{POSTGRES.rsplit('/', 1)[0]}/{self.database}"
         self.env.update(env or {})
-        if init:
+        if copied:
+            shutil.copytree(copied.data, self.data)
+        elif init:
             self.ok("vault", "init")
 
     def ahead(self, seconds):

@@ -25,7 +25,7 @@ def code_of(secret, step=0):
     """RFC 6238, for the moment, some steps away from it. The oldest that is taken is that of the step before:
     near a step's end it would be too old when it arrives, so the next step is waited for."""
     left = 30 - time.time() % 30
-    if step < 0 and left < 6:
+    if step < 0 and left < 3:
         time.sleep(left)
     counter = int(time.time()) // 30 + step
     mac = hmac.new(base64.b32decode(secret), struct.pack(">Q", counter), hashlib.sha1).digest()

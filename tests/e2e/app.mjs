@@ -12,7 +12,7 @@ function base32(text) {
 export function appCode(secret, step = 0) {
     // The oldest that is taken is that of the step before: near a step's end it would be too old when it arrives.
     const left = STEP_MS - Date.now() % STEP_MS;
-    if (step < 0 && left < 6_000)
+    if (step < 0 && left < 3_000)
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, left);
     const counter = Buffer.alloc(8);
     counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / STEP_MS) + step));
