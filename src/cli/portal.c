@@ -305,6 +305,16 @@ struct gathered {
     for (size_t k_ = 0; k_ < (n_from) && (n_to) < COUNT(to); k_++)                                 \
     (to)[(n_to)++] = (from)[k_]
 
+static void add_to_menu(struct gathered *g, const struct menu_entry *e)
+{
+    size_t at = g->n_menu;
+    if (at == COUNT(g->menu))
+        return;
+    for (g->n_menu++; at > 0 && g->menu[at - 1].place > e->place; at--)
+        g->menu[at] = g->menu[at - 1];
+    g->menu[at] = *e;
+}
+
 extern const struct task portal_tasks[];
 extern const size_t n_portal_tasks;
 
@@ -324,7 +334,8 @@ static void gather(struct gathered *g)
         const struct feature *f = features[i];
         for (const struct route *const *list = f->routes; list && *list; list++)
             g->routes[g->n_routes++] = *list;
-        GATHER(g->menu, g->n_menu, f->menu, f->n_menu);
+        for (size_t k = 0; k < f->n_menu; k++)
+            add_to_menu(g, &f->menu[k]);
         GATHER(g->jobs, g->n_jobs, f->jobs, f->n_jobs);
         GATHER(g->tasks, g->n_tasks, f->tasks, f->n_tasks);
         GATHER(g->checks, g->n_checks, f->checks, f->n_checks);

@@ -83,6 +83,7 @@ struct menu_entry {
     const char *path;
     const char *label; /* a key */
     unsigned roles;    /* of the desk's menu, for these; 0: of everybody's own */
+    int place;         /* the smaller stands first; of equals the one that was declared first */
 };
 
 /* What a feature knows of a signed-in person that every page needs. */

@@ -101,7 +101,7 @@ function wholeWay(language) {
         assert.ok(await main.getByText(say.text("overview.news-no")).isVisible());
         const menu = me.page.getByRole("navigation", { name: say.text("layout.account-menu") });
         assert.deepEqual(await menu.getByRole("link").allInnerTexts(),
-            ["overview", "settings", "security", "privacy", "anti-theft", "devices", "licenses", "purchases", "services"].map((m) => say.text(`menu.${m}`)));
+            ["overview", "devices", "licenses", "purchases", "anti-theft", "services", "settings", "security", "privacy"].map((m) => say.text(`menu.${m}`)));
     });
 
     test("MYA-07 who did not ask for news has got none", () => {

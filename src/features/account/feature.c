@@ -44,9 +44,9 @@ static void stop(struct portal *p)
 
 static const struct menu_entry menu[] = {
     {"/account", MSG("menu.overview")},
-    {"/account/settings", MSG("menu.settings")},
-    {"/account/security", MSG("menu.security")},
-    {"/account/privacy", MSG("menu.privacy")},
+    {"/account/settings", MSG("menu.settings"), .place = 6},
+    {"/account/security", MSG("menu.security"), .place = 7},
+    {"/account/privacy", MSG("menu.privacy"), .place = 8},
 };
 
 static const struct job_kind jobs[] = {

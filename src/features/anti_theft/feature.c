@@ -1,6 +1,6 @@
 #include "features/anti_theft/pages.h"
 
-static const struct menu_entry menu[] = {{LIST, MSG("menu.anti-theft")}};
+static const struct menu_entry menu[] = {{LIST, MSG("menu.anti-theft"), .place = 4}};
 
 extern const struct feature feature_anti_theft;
 const struct feature feature_anti_theft = {

@@ -4,7 +4,7 @@
 
 extern const struct feature feature_devices;
 
-static const struct menu_entry menu[] = {{LIST, MSG("menu.devices")}};
+static const struct menu_entry menu[] = {{LIST, MSG("menu.devices"), .place = 1}};
 
 static enum err left(struct tx *tx, struct portal *p, id account)
 {

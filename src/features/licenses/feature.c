@@ -31,7 +31,7 @@ static enum err left(struct tx *tx, struct portal *p, id account)
 }
 
 static const struct menu_entry menu[] = {
-    {"/account/licenses", MSG("menu.licenses")},
+    {"/account/licenses", MSG("menu.licenses"), .place = 2},
     {"/desk/licenses", MSG("licdesk.menu"), ROLE_BIT(ROLE_LICENSING)},
 };
 

@@ -71,7 +71,7 @@ static const struct task tasks[] = {
     {"store-probe", task_probe, MOMENT_DAY},
 };
 
-static const struct menu_entry menu[] = {{"/account/purchases", MSG("menu.purchases")}};
+static const struct menu_entry menu[] = {{"/account/purchases", MSG("menu.purchases"), .place = 3}};
 
 const struct feature feature_purchases = {
     .name = "purchases",

@@ -9,7 +9,7 @@ static enum err start(struct portal *p, struct fault *f)
 }
 
 static const struct menu_entry menu[] = {
-    {"/services", MSG("menu.services")},
+    {"/services", MSG("menu.services"), .place = 5},
 };
 
 const struct feature feature_services = {

@@ -20,7 +20,7 @@ static enum err standing(struct tx *tx, void *app, id account, str peer, struct 
 }
 
 static const struct menu_entry menu[] = {
-    {"/desk", MSG("desk.menu-start"), ALL_ROLES},
+    {"/desk", MSG("desk.menu-start"), ALL_ROLES, -1},
     {"/desk/rights", MSG("desk.menu-rights"), ROLE_BIT(ROLE_PRIVACY)},
     {"/desk/access", MSG("desk.menu-access"), ROLE_BIT(ROLE_PRIVACY)},
     {"/desk/staff", MSG("desk.menu-staff"), ROLE_BIT(ROLE_PRIVACY) | ROLE_BIT(ROLE_OPERATIONS)},
