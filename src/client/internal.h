@@ -187,9 +187,10 @@ struct license_texts {
     const json_t *keys, *more_keys;   /* JWK sets, or NULL */
     const char *device, *application, *issuer;
     int64_t now;
+    int64_t end; /* out: of a file that is signed, whether it is over or not; 0: it is none */
 };
 /* NULL: good; otherwise why not. On NULL *out is filled. */
-const char *license_verify(const struct license_texts *l, struct told_file *out);
+const char *license_verify(struct license_texts *l, struct told_file *out);
 void told_file_done(struct told_file *f);
 
 /* ---- queue.c ---- */

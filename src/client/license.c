@@ -138,8 +138,9 @@ static bool is_revoked(const struct license_texts *l, const char *seat)
     return false;
 }
 
-const char *license_verify(const struct license_texts *l, struct told_file *out)
+const char *license_verify(struct license_texts *l, struct told_file *out)
 {
+    l->end = 0;
     CLEANUP(json_done) json_t *j = NULL;
     if (!l->file)
         return "license-missing";
@@ -148,9 +149,10 @@ const char *license_verify(const struct license_texts *l, struct told_file *out)
     const char *why = open_jws(l, l->file, "troth-license", &j);
     if (why)
         return why;
+    l->end = number(j, "exp");
     if (!is(j, "device", l->device) || !is(j, "application", l->application) || !is(j, "iss", l->issuer))
         return "license-elsewhere";
-    if (l->now >= number(j, "exp"))
+    if (l->now >= l->end)
         return "license-expired";
     if (number(j, "iat") > l->now + DAY)
         return "license-from-the-future";
@@ -181,16 +183,19 @@ static int64_t latest(const struct troth *t)
     return kept > now ? kept : now;
 }
 
-static void remember(struct troth *t, int64_t when)
+/* Is it news? */
+static bool remember(struct troth *t, int64_t when)
 {
-    if (when > number(t->kept, "latest"))
-        state_set(t, "latest", json_integer(when));
+    if (when <= number(t->kept, "latest"))
+        return false;
+    state_set(t, "latest", json_integer(when));
+    return true;
 }
 
-static void remember_now(struct troth *t, int64_t end)
+static bool remember_now(struct troth *t, int64_t end)
 {
     int64_t now = troth_now(t);
-    remember(t, now < end ? now : end);
+    return remember(t, now < end ? now : end);
 }
 
 static struct license_texts texts_of(struct troth *t, const char *file, const char *revocations)
@@ -213,14 +218,6 @@ static enum troth_result verdict(struct troth *t, const char *why)
     return why ? TROTH_VOID : TROTH_OK;
 }
 
-/* The end of the file that is kept, whether it is over or not; 0: it is none. */
-static int64_t end_of(const struct license_texts *l)
-{
-    CLEANUP(json_done) json_t *j = NULL;
-    bool fine = l->file && strlen(l->file) <= FILE_MAX && !open_jws(l, l->file, "troth-license", &j);
-    return fine ? number(j, "exp") : 0;
-}
-
 enum troth_result troth_license_check(struct troth *t, const struct troth_license_file **out)
 {
     ENTER(t);
@@ -228,8 +225,8 @@ enum troth_result troth_license_check(struct troth *t, const struct troth_licens
     if (!l.device)
         return TROTH_USAGE;
     const char *why = license_verify(&l, &t->file);
-    remember_now(t, end_of(&l));
-    TRY(state_save(t));
+    if (remember_now(t, l.end))
+        TRY(state_save(t));
     TRY(verdict(t, why));
     *out = &t->file.is;
     return TROTH_OK;
