@@ -1,8 +1,9 @@
 /*
  * agents: connected apps, for script/bench.
  *
- *     agents report PORT CONNECTIONS SECONDS DEVICES changed|unchanged
- *                     each connection sends one report after the other, of one device after the other
+ *     agents report PORT CONNECTIONS SECONDS DEVICES changed|unchanged|license
+ *                     each connection sends one report after the other, of one device after the other; or it
+ *                     fetches the devices' license files
  *     agents hold PORT N SECONDS RATE DEVICES
  *                     N apps wait for commands, each over a connection of its own, by TLS; "held" is printed when
  *                     all wait. Then others report, unchanged and every tenth changed, RATE times a second
@@ -42,7 +43,7 @@ struct device {
 
 static struct device devices[MAX_DEVICES];
 static int n_devices, port, threads;
-static bool changed;
+static enum { CHANGED, UNCHANGED, LICENSE } sends = UNCHANGED;
 static SSL_CTX *tls; /* NULL: plain */
 static double from, until, pause_each;
 static atomic_uint answers[SLOTS];
@@ -168,6 +169,14 @@ static int look(struct connection *c, const struct device *d)
     return ask(c, request);
 }
 
+static int fetch_license(struct connection *c, const struct device *d)
+{
+    char request[1024];
+    snprintf(request, sizeof request, "GET /api/v1/license-file HTTP/1.1\r\nHost: portal.example.com\r\nAuthorization: Bearer %s\r\n\r\n",
+             d->token);
+    return ask(c, request);
+}
+
 static void *send_reports(void *arg)
 {
     struct connection *c = arg;
@@ -175,12 +184,12 @@ static void *send_reports(void *arg)
     /* Every device is one connection's own. */
     for (long i = c->number, n = 0; now() < until; i = i + threads < n_devices ? i + threads : c->number, n++) {
         struct device *d = &devices[i];
-        bool anew = changed || d->etag[0] == '\0' || (pause_each > 0 && n % 10 == 9);
+        bool anew = sends == CHANGED || d->etag[0] == '\0' || (pause_each > 0 && n % 10 == 9), fetches = sends == LICENSE;
         double began = now();
-        int status = anew ? report(c, d) : look(c, d);
+        int status = fetches ? fetch_license(c, d) : anew ? report(c, d) : look(c, d);
         double ended = now();
-        bool good = status == (anew ? 200 : 304);
-        if (ended >= from && ended < until && good && (changed || !anew || pause_each > 0)) {
+        bool good = status == (fetches || anew ? 200 : 304);
+        if (ended >= from && ended < until && good && (sends != UNCHANGED || !anew || pause_each > 0)) {
             long slot = (long)((ended - began) * 1e6 / SLOT_MICROS);
             answers[slot < SLOTS ? slot : SLOTS - 1]++;
             done++;
@@ -286,7 +295,7 @@ int main(int argc, char **argv)
 {
     bool reports = argc == 7 && strcmp(argv[1], "report") == 0, holds = argc == 7 && strcmp(argv[1], "hold") == 0;
     if (!reports && !holds) {
-        fprintf(stderr, "usage: agents report PORT CONNECTIONS SECONDS DEVICES changed|unchanged\n"
+        fprintf(stderr, "usage: agents report PORT CONNECTIONS SECONDS DEVICES changed|unchanged|license\n"
                         "       agents hold PORT N SECONDS RATE DEVICES\n");
         return 2;
     }
@@ -297,7 +306,7 @@ int main(int argc, char **argv)
         SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
         return hold(atoi(argv[3]), atof(argv[4]), atof(argv[5]));
     }
-    changed = strcmp(argv[6], "changed") == 0;
+    sends = strcmp(argv[6], "changed") == 0 ? CHANGED : strcmp(argv[6], "license") == 0 ? LICENSE : UNCHANGED;
     threads = atoi(argv[3]);
     if (threads < 1 || threads > MAX_THREADS || threads > n_devices)
         die("how many connections?");

@@ -2,8 +2,9 @@
  * apps: connects an app to each account of the portal's store, for script/bench. Not installed.
  *
  *     apps STATEMENT N FILE     the accounts join My Account, accept that version of troth-agent's statement, and
- *                               have one device each, which has reported. Of N of them, spread evenly, FILE gets a
- *                               line: the token, and the IDs of account, binding, device and application
+ *                               have one device each, which has reported. N of them, spread evenly, have a license,
+ *                               and FILE gets a line for each: the token, and the IDs of account, binding, device
+ *                               and application
  *
  * The configuration comes from TROTH_… as for the program.
  */
@@ -15,18 +16,31 @@
 #include "cli/config.h"
 #include "cli/portal.h"
 #include "features/devices/devices.h"
+#include "features/licenses/licenses.h"
 #include "privacy/consent.h"
 #include "privacy/enrolment.h"
 
 enum { BATCH = 500, BATCH_ARENA = 64 << 20 };
 
 struct connecting {
+    struct portal *portal;
     const struct privacy *p;
     str statement;
     id after; /* the last account of the batch before */
     size_t n, done, every;
     FILE *out;
 };
+
+static enum err license_one(struct tx *tx, struct connecting *c, id who, const struct key *k, const struct binding *b)
+{
+    const char *why;
+    license_id license;
+    const struct product *product = product_named(c->portal, STR("linux-agent"));
+    if (product == NULL)
+        return FAIL(tx_fault(tx), ERR_INPUT, "the catalogue has no linux-agent");
+    TRY(license_grant(tx, c->portal, (account_id){who}, k, product, "purchase", &license));
+    return license_bind(tx, c->portal, (account_id){who}, license, b->device.id, STR("troth-agent"), &why);
+}
 
 static enum err connect_one(struct tx *tx, struct connecting *c, id who)
 {
@@ -47,9 +61,10 @@ static enum err connect_one(struct tx *tx, struct connecting *c, id who)
     TRY(consent_record(tx, c->p, who, inventory_purpose(c->p->inventory, STR(PURPOSE_REPORTS)), true, "en", "app-statement"));
     TRY(device_bind(tx, c->p, &k, &s, &b, &token));
     TRY(device_report(tx, c->p, &k, &b, &s.device, &s.app, &l, digest, &changed));
-    if (c->done++ % c->every == 0)
-        fprintf(c->out, "%.*s %s %s %s %s\n", STR_FMT(token), who.text, b.id.id.text, b.device.id.text, b.application.text);
-    return OK;
+    if (c->done++ % c->every != 0)
+        return OK;
+    fprintf(c->out, "%.*s %s %s %s %s\n", STR_FMT(token), who.text, b.id.id.text, b.device.id.text, b.application.text);
+    return license_one(tx, c, who, &k, &b);
 }
 
 static enum err connect_batch(struct tx *tx, void *arg)
@@ -80,7 +95,7 @@ static enum err count_accounts(struct portal *p, struct arena *a, struct fault *
 static enum err connect_all(struct portal *p, char **argv, struct arena *a, struct fault *f)
 {
     size_t accounts, wanted = (size_t)atol(argv[2]);
-    struct connecting c = {.p = &p->privacy, .statement = str_from(argv[1]), .out = fopen(argv[3], "w")};
+    struct connecting c = {.portal = p, .p = &p->privacy, .statement = str_from(argv[1]), .out = fopen(argv[3], "w")};
     if (c.out == NULL || wanted == 0)
         return FAIL(f, ERR_IO, "cannot write %s", argv[3]);
     TRY(count_accounts(p, a, f, &accounts));

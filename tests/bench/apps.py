@@ -12,7 +12,7 @@ from servers import HELPERS, ROOT, Server, figures, free_port, get, helper, resi
 SAMPLED = 20_000  # devices that report
 AGENTS = 10_000
 EVERY = 300       # seconds between an app's reports, as the portal asks
-TABLES = ("my_account", "consent", "device", "binding", "device_report")
+TABLES = ("my_account", "consent", "device", "binding", "device_report", "license", "seat")
 
 
 def statement(portal):
@@ -160,6 +160,26 @@ def reports(b):
     return rows
 
 
+def licenses(b):
+    """Is a license good? Asked of libtroth, offline; and the signed files that the portal makes for it."""
+    folder, lite, post = b.folder("offline"), connected(b, "SQLite", b.small), connected(b, "PostgreSQL", b.small)
+    run(HELPERS / "offline", "sign", folder)
+
+    def offline(what, *words):
+        return lambda: (helper("offline", what, *words)["rate"], 0)
+
+    def files(store):
+        with store[0]:
+            time.sleep(0.5)
+            return send(*store, b.seconds, "license")
+
+    asked, verified = b.turns(offline("check", folder, b.seconds), offline("bare", folder, b.seconds))
+    on_sqlite, on_postgres, signed = b.turns(lambda: files(lite), lambda: files(post), offline("signatures", b.seconds, os.cpu_count()))
+    return [rate_row("license checks offline, one thread, against the two signatures alone", asked, verified),
+            rate_row("license files signed and sent on SQLite, against signatures alone", on_sqlite, signed),
+            rate_row("license files signed and sent on PostgreSQL, against signatures alone", on_postgres, signed)]
+
+
 def growth(b):
     """What one report costs with a thousand devices stored, and with a million."""
     rows = []
@@ -263,4 +283,4 @@ def waited(b, portal, front, devices, count, rate, grown):
     return f
 
 
-PARTS = {"reports": reports, "crowd": crowd, "report-growth": growth}
+PARTS = {"reports": reports, "licenses": licenses, "crowd": crowd, "report-growth": growth}
